@@ -1,0 +1,90 @@
+"""Checks at the public edge of the library.
+
+Every public function passes its arguments through these helpers, so that a wrong argument is
+refused with a message that names the argument, what was given and what is allowed.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+__all__ = ["Array", "check_count", "check_inputs", "check_readout", "check_rng", "check_weights"]
+
+
+def check_count(name: str, value: Any, minimum: int = 1) -> int:
+    """Return ``value`` as an int of at least ``minimum``, or raise a ValueError naming it."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        count = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}") from None
+    if count < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {count}")
+    return count
+
+
+def check_rng(rng: Any) -> np.random.Generator:
+    """Return ``rng`` if it is a numpy Generator, or raise a ValueError."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(
+            f"rng must be a numpy.random.Generator such as numpy.random.default_rng(1), got {rng!r}"
+        )
+    return rng
+
+
+def _as_floating(name: str, value: ArrayLike) -> Array:
+    """Return a float32 or float64 array: float32 is kept, every other real type becomes float64."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        array = array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from None
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    # The sum is finite for all but absurd arrays, and needs no second array of the same size.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(array.sum())
+    if not finite and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite, got {array[where]} at index {where}")
+    return array
+
+
+def check_weights(W: ArrayLike) -> Array:
+    """Return hidden weights as a finite floating array of shape (d, m)."""
+    weights = _as_floating("W", W)
+    if weights.ndim != 2:
+        raise ValueError(f"W must have shape (d, m), got shape {weights.shape}")
+    return weights
+
+
+def check_inputs(x: ArrayLike, d: int | None = None) -> Array:
+    """Return inputs as a finite floating array of shape (n, d) or (d,)."""
+    inputs = _as_floating("x", x)
+    if inputs.ndim not in (1, 2):
+        raise ValueError(f"x must have shape (n, d) or (d,), got shape {inputs.shape}")
+    if d is not None and inputs.shape[-1] != d:
+        raise ValueError(
+            f"x must have as many coordinates as W has rows, d = {d}, got shape {inputs.shape}"
+        )
+    return inputs
+
+
+def check_readout(V: ArrayLike, m: int) -> Array:
+    """Return readout weights as a finite floating array of shape (m, K) or (m,)."""
+    readout = _as_floating("V", V)
+    if readout.ndim not in (1, 2) or readout.shape[0] != m:
+        raise ValueError(
+            f"V must have shape (m, K) or (m,) with m = {m}, the number of columns of W, "
+            f"got shape {readout.shape}"
+        )
+    return readout

@@ -1,0 +1,452 @@
+r"""The groups of approximate eigenvectors of the Fisher information, and what they learn.
+
+A group is a family of readout vectors v that are built from the hidden weights W and become
+orthonormal as the width m grows. The paper shows that the function f_v(x) = ReLU(x W) v of each
+tends to a fixed function F(x). Everything known of a group stands together in one object:
+
+========== =============== ============================================== =====================
+object     result          v_j, with w the j-th column of W               limit F(x)
+========== =============== ============================================== =====================
+NORM       Theorem 3.1     \|w\| / sqrt(d)                                proportional to \|x\|
+COORDINATE Theorem 3.2     w_l                                            x_l / 2
+SQUARE     Theorem 3.4     v_gg + kappa v_dd                              F_gg + kappa F_dd
+PRODUCT    Theorem 3.5     sqrt(d + 2) w_a w_b / \|w\|                    ~ x_a x_b / \|x\|
+========== =============== ============================================== =====================
+
+``ALL`` holds these four in the paper's order; together they have d(d+3)/2 vectors.
+``CENTRED_SQUARE`` holds the d auxiliary vectors v_gg of Lemma 3.3, which sum to zero; SQUARE makes
+an orthonormal family of d - 1 out of them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reluspec_lib import sphere
+from reluspec_lib._validation import Array, check_count, check_inputs, check_weights
+
+__all__ = [
+    "ALL",
+    "CENTRED_SQUARE",
+    "COORDINATE",
+    "NORM",
+    "PRODUCT",
+    "SQUARE",
+    "CentredSquare",
+    "Coordinate",
+    "Group",
+    "Norm",
+    "Product",
+    "Square",
+]
+
+
+class Group(ABC):
+    """A group of approximate eigenvectors: its vectors, limit functions and eigenvalue."""
+
+    #: Short name, also the name of the group's column in simulation results.
+    name: str
+    #: Number of the result in the paper.
+    theorem: str
+    #: Smallest input dimension at which the group has a vector.
+    smallest_d: int = 1
+
+    def __repr__(self) -> str:
+        return f"<group {self.name!r}, {self.theorem}>"
+
+    def size(self, d: int) -> int:
+        """Return the number of vectors of the group at input dimension d.
+
+        Raises
+        ------
+        ValueError
+            If ``d`` is not an integer >= 1.
+        """
+        return self._size(check_count("d", d))
+
+    def labels(self, d: int) -> tuple[str, ...]:
+        """Return one label per vector, in the order of the columns, with indices from 1.
+
+        Raises
+        ------
+        ValueError
+            If ``d`` is not an integer >= 1.
+        """
+        return self._labels(check_count("d", d))
+
+    def eigenvectors(self, W: ArrayLike, columns: Sequence[int] | None = None) -> Array:
+        """Return the approximate eigenvectors of the Fisher information at hidden weights W.
+
+        Parameters
+        ----------
+        W : array_like, shape (d, m)
+            Hidden weights with E W_lj^2 = 1/m.
+        columns : sequence of int, optional
+            Which vectors of the group, as positions in ``labels(d)``; all by default.
+
+        Returns
+        -------
+        V : ndarray, shape (m, size), in column-major order
+            One vector per column, of unit norm in the limit of large m; dtype of ``W``.
+
+        Raises
+        ------
+        ValueError
+            If ``W`` is not a finite (d, m) array, if a column of it is zero and the group divides
+            by its norm, or if ``columns`` has a position that the group does not have.
+        """
+        W = check_weights(W)
+        return self._eigenvectors(W, self._positions(len(W), columns)).T
+
+    def limit(self, x: ArrayLike, columns: Sequence[int] | None = None) -> Array:
+        """Return the limit F(x) of f_v(x) as m grows, for each vector of the group.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, d) or (d,)
+            Inputs.
+        columns : sequence of int, optional
+            Which vectors of the group, as positions in ``labels(d)``; all by default.
+
+        Returns
+        -------
+        F : ndarray, shape (n, size) or (size,)
+            ``F[i, k]`` is the limit for the k-th vector at x_i, 0 at ``x = 0``; dtype of ``x``.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is not a finite array, or ``columns`` has a position that the group does not
+            have.
+        """
+        x = check_inputs(x)
+        rows = np.atleast_2d(x)
+        F = self._limit(rows, self._positions(rows.shape[1], columns))
+        return F if x.ndim == 2 else F.reshape(-1)
+
+    def eigenvalue(self, d: int) -> float:
+        """Return the paper's approximate eigenvalue, its form at large d.
+
+        Raises
+        ------
+        ValueError
+            If ``d`` is not an integer, or too small for the group to have a vector.
+        """
+        return self._eigenvalue(check_count("d", d, self.smallest_d))
+
+    def exact_eigenvalue(self, d: int) -> float:
+        """Return the eigenvalue in the limit of large m, exact for every d.
+
+        Raises
+        ------
+        ValueError
+            If ``d`` is not an integer, or too small for the group to have a vector.
+        """
+        return self._exact_eigenvalue(check_count("d", d, self.smallest_d))
+
+    def _positions(self, d: int, columns: Sequence[int] | None) -> Array:
+        size = self.size(d)
+        if columns is None:
+            return np.arange(size)
+        positions = np.asarray(columns)
+        if positions.shape == (0,):
+            return np.arange(0)
+        integral = positions.dtype.kind in "iu" and positions.ndim == 1
+        if not integral or not ((positions >= 0) & (positions < size)).all():
+            raise ValueError(
+                f"columns must be integers >= 0 and < {size}, the size of the group {self.name} at "
+                f"d = {d}, got {columns!r}"
+            )
+        return positions
+
+    @abstractmethod
+    def _size(self, d: int) -> int: ...
+
+    @abstractmethod
+    def _labels(self, d: int) -> tuple[str, ...]: ...
+
+    @abstractmethod
+    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+        """Return one vector per row, shape (len(positions), m)."""
+
+    @abstractmethod
+    def _limit(self, x: Array, positions: Array) -> Array: ...
+
+    @abstractmethod
+    def _eigenvalue(self, d: int) -> float: ...
+
+    @abstractmethod
+    def _exact_eigenvalue(self, d: int) -> float: ...
+
+
+class Norm(Group):
+    r"""Group 1: the norms of the columns of W learn the norm of x (Theorem 3.1).
+
+    .. math:: v_j = |W^{(j)}| / \sqrt{d}, \qquad
+              F_0(x) = \sqrt{d}\, c_d\, |x| = \frac{\sqrt{d}}{2\pi} B(d/2, 1/2)\, |x|
+
+    Eigenvalue :math:`(2d+1)/(4\pi)` in the paper, exactly :math:`d^2 c_d^2`.
+    """
+
+    name = "norm"
+    theorem = "Theorem 3.1"
+
+    def _size(self, d: int) -> int:
+        return 1
+
+    def _labels(self, d: int) -> tuple[str, ...]:
+        return ("0",)
+
+    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+        return (_column_norms(W) / math.sqrt(len(W)))[None, :].repeat(len(positions), axis=0)
+
+    def _limit(self, x: Array, positions: Array) -> Array:
+        d = x.shape[1]
+        F = math.sqrt(d) * sphere.relu_mean(d) * _row_norms(x)
+        return F.repeat(len(positions), axis=1)
+
+    def _eigenvalue(self, d: int) -> float:
+        return (2 * d + 1) / (4 * math.pi)
+
+    def _exact_eigenvalue(self, d: int) -> float:
+        return (d * sphere.relu_mean(d)) ** 2
+
+
+class Coordinate(Group):
+    r"""Group 2: the rows of W learn the coordinates of x (Theorem 3.2).
+
+    .. math:: v_{l,j} = W_{lj}, \qquad F_l(x) = x_l / 2, \qquad l = 1, \dots, d
+
+    Eigenvalue 1/4, exact at every d.
+    """
+
+    name = "coordinate"
+    theorem = "Theorem 3.2"
+
+    def _size(self, d: int) -> int:
+        return d
+
+    def _labels(self, d: int) -> tuple[str, ...]:
+        return tuple(f"l={index}" for index in range(1, self._size(d) + 1))
+
+    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+        return W[positions]
+
+    def _limit(self, x: Array, positions: Array) -> Array:
+        return x[:, positions] / 2
+
+    def _eigenvalue(self, d: int) -> float:
+        return 0.25
+
+    def _exact_eigenvalue(self, d: int) -> float:
+        return 0.25
+
+
+class _Quadratic(Group):
+    """What the groups of degree 2 share: their eigenvalue and the factor in front of the limit."""
+
+    smallest_d = 2
+
+    @staticmethod
+    def _factor(d: int) -> float:
+        """Return sqrt(d+2) d c_d / (d+1): the limit for unit vectors along x_a x_b / |x|."""
+        return math.sqrt(d + 2) * d / (d + 1) * sphere.relu_mean(d)
+
+    def _eigenvalue(self, d: int) -> float:
+        return 1 / (2 * math.pi * (d + 2))
+
+    def _exact_eigenvalue(self, d: int) -> float:
+        return (d * sphere.relu_mean(d) / (d + 1)) ** 2
+
+
+class CentredSquare(_Quadratic):
+    r"""The d auxiliary vectors of Lemma 3.3: squares of rows, less their part along the norm.
+
+    .. math:: v_{gg,j} = \sqrt{\frac{d+2}{2}}\, \frac{W_{gj}^2 - |W^{(j)}|^2/d}{|W^{(j)}|}, \qquad
+              F_{gg}(x) = \sqrt{\frac{d+2}{2}}\, \frac{d\, c_d}{d+1}
+              \Big(\frac{x_g^2}{|x|} - \frac{|x|}{d}\Big), \qquad g = 1, \dots, d
+
+    Their squared norm tends to (d-1)/d and they sum to zero over g, so this family is not
+    orthonormal and not a member of ``ALL``. Its span is that of SQUARE, with the same eigenvalue.
+    """
+
+    name = "centred square"
+    theorem = "Lemma 3.3"
+
+    def _size(self, d: int) -> int:
+        return d
+
+    def _labels(self, d: int) -> tuple[str, ...]:
+        return tuple(f"gg={index},{index}" for index in range(1, self._size(d) + 1))
+
+    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+        norms = _nonzero_column_norms(W)
+        V = W[positions]
+        V *= V
+        V -= norms**2 / len(W)
+        V *= math.sqrt((len(W) + 2) / 2) / norms
+        return V
+
+    def _limit(self, x: Array, positions: Array) -> Array:
+        d = x.shape[1]
+        norms = _row_norms(x)
+        F = x[:, positions] * _divide(x[:, positions], norms)
+        F -= norms / d
+        F *= self._factor(d) / math.sqrt(2)
+        return F
+
+
+class Square(_Quadratic):
+    r"""Group 3, first part: an orthonormal family from the squares of rows (Theorem 3.4).
+
+    .. math:: v_g = v_{gg} + \kappa\, v_{dd}, \qquad F_g(x) = F_{gg}(x) + \kappa\, F_{dd}(x),
+              \qquad g = 1, \dots, d-1
+
+    where kappa is a root of :math:`(d-1)\kappa^2 - 2\kappa - 1 = 0`. Both roots give a family that
+    is orthonormal in the limit, and the two span the same space. The paper's source does not tell
+    which one it takes; ``SQUARE`` takes the positive one.
+
+    Eigenvalue :math:`1/(2\pi(d+2))` in the paper, exactly :math:`d^2 c_d^2/(d+1)^2`.
+
+    Parameters
+    ----------
+    root : {1, -1}
+        Sign of the root: kappa = 1/(sqrt(d) - 1) for 1, kappa = -1/(sqrt(d) + 1) for -1.
+
+    Raises
+    ------
+    ValueError
+        If ``root`` is neither 1 nor -1.
+    """
+
+    name = "square"
+    theorem = "Theorem 3.4"
+
+    def __init__(self, root: int = 1) -> None:
+        if root not in (1, -1):
+            raise ValueError(f"root must be 1 or -1, got {root!r}")
+        self.root = root
+
+    def __repr__(self) -> str:
+        return f"<group {self.name!r}, {self.theorem}, root {self.root}>"
+
+    def kappa(self, d: int) -> float:
+        """Return the root kappa at input dimension d.
+
+        Raises
+        ------
+        ValueError
+            If ``d`` is not an integer >= 2.
+        """
+        return self.root / (math.sqrt(check_count("d", d, self.smallest_d)) - self.root)
+
+    def _size(self, d: int) -> int:
+        return d - 1
+
+    def _labels(self, d: int) -> tuple[str, ...]:
+        return tuple(f"g={index}" for index in range(1, self._size(d) + 1))
+
+    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+        d = len(W)
+        if d < self.smallest_d:
+            return np.empty((0, W.shape[1]), W.dtype)
+        V = CENTRED_SQUARE._eigenvectors(W, positions)
+        V += self.kappa(d) * CENTRED_SQUARE._eigenvectors(W, np.array([d - 1]))
+        return V
+
+    def _limit(self, x: Array, positions: Array) -> Array:
+        d = x.shape[1]
+        if d < self.smallest_d:
+            return np.empty((len(x), 0), x.dtype)
+        F = CENTRED_SQUARE._limit(x, positions)
+        F += self.kappa(d) * CENTRED_SQUARE._limit(x, np.array([d - 1]))
+        return F
+
+
+class Product(_Quadratic):
+    r"""Group 3, second part: products of rows learn products of coordinates (Theorem 3.5).
+
+    .. math:: v_{ab,j} = \sqrt{d+2}\, \frac{W_{aj} W_{bj}}{|W^{(j)}|}, \qquad
+              F_{ab}(x) = \sqrt{d+2}\, \frac{d\, c_d}{d+1}\, \frac{x_a x_b}{|x|}, \qquad a < b
+
+    The pairs are in lexicographic order: (1,2), (1,3), ..., (d-1,d).
+    Eigenvalue :math:`1/(2\pi(d+2))` in the paper, exactly :math:`d^2 c_d^2/(d+1)^2`.
+    """
+
+    name = "product"
+    theorem = "Theorem 3.5"
+
+    def _size(self, d: int) -> int:
+        return d * (d - 1) // 2
+
+    def _labels(self, d: int) -> tuple[str, ...]:
+        first, second = np.triu_indices(d, 1)
+        return tuple(f"ab={a},{b}" for a, b in zip(first + 1, second + 1, strict=True))
+
+    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+        scaled = W * (math.sqrt(len(W) + 2) / _nonzero_column_norms(W))
+        return _pair_products(scaled, W, positions)
+
+    def _limit(self, x: Array, positions: Array) -> Array:
+        factor = self._factor(x.shape[1])
+        scaled = factor * _divide(x, _row_norms(x))
+        return _pair_products(scaled.T, x.T, positions).T
+
+
+#: The groups of the paper, and the auxiliary family of Lemma 3.3.
+NORM = Norm()
+COORDINATE = Coordinate()
+CENTRED_SQUARE = CentredSquare()
+SQUARE = Square()
+PRODUCT = Product()
+
+#: The four groups in the paper's order.
+ALL: tuple[Group, ...] = (NORM, COORDINATE, SQUARE, PRODUCT)
+
+
+def _row_norms(x: Array) -> Array:
+    norms: Array = np.linalg.norm(x, axis=1, keepdims=True)
+    return norms
+
+
+def _column_norms(W: Array) -> Array:
+    norms: Array = np.sqrt(np.einsum("lj,lj->j", W, W))
+    return norms
+
+
+def _nonzero_column_norms(W: Array) -> Array:
+    norms = _column_norms(W)
+    if not norms.all():
+        zero = int(np.flatnonzero(norms == 0)[0])
+        raise ValueError(
+            f"W must have no zero column, since this group divides by the norm of each; "
+            f"column {zero} is zero"
+        )
+    return norms
+
+
+def _divide(x: Array, norms: Array) -> Array:
+    """Return x / norms, and 0 where the norm is 0, the limit of every F there."""
+    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
+
+
+def _pair_products(A: Array, B: Array, positions: Array) -> Array:
+    """Return the products A_a B_b of rows, a < b, at these positions of the lexicographic order."""
+    d, width = A.shape
+    if len(positions) < d * (d - 1) // 2:
+        first, second = (index[positions] for index in np.triu_indices(d, 1))
+        return A[first] * B[second]
+    # The whole family: each block of pairs (a, a+1), ..., (a, d) is written in place, without
+    # gathered copies of the rows.
+    products = np.empty((len(positions), width), np.result_type(A, B))
+    start = 0
+    for a in range(d - 1):
+        stop = start + d - 1 - a
+        np.multiply(A[a], B[a + 1 :], out=products[start:stop])
+        start = stop
+    return products[positions] if (positions != np.arange(len(positions))).any() else products

@@ -1,0 +1,461 @@
+"""The record of what a chapter of the book verified, and of how wrong it could still be.
+
+A statement is checked in three layers that share no code: S, a symbolic derivation; N, numbers from
+an independent route; M, Monte Carlo over independent hidden weights. A fourth kind of check, R,
+fits the observed rate of convergence. Each check states its *sensitivity*, the smallest relative
+error of the constant that it would reject. A check that fails raises; what a :class:`Ledger` holds
+has passed. Shown in a notebook it is a table with a machine-readable copy beside it, which
+:func:`read` finds again in the stored notebook.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from reluspec_lib._validation import Array
+
+__all__ = ["LAYERS", "MIME_TYPE", "Check", "CheckFailed", "Ledger", "read"]
+
+#: The layers that a statement needs, with their names.
+LAYERS = {"S": "symbolic", "N": "numeric", "M": "simulation"}
+
+#: Type under which a notebook stores a ledger.
+MIME_TYPE = "application/vnd.reluspec.ledger+json"
+
+_NAMES = LAYERS | {"R": "rate"}
+
+# A simulated estimate this many standard errors away from the stated value is a failure.
+_MAXIMUM_Z = 4.0
+_FEWEST_DRAWS = 10
+
+# Errors below this are rounding, which differs between machines: they are recorded as the bound
+# that was asked for, so that a notebook executed elsewhere compares equal.
+_ROUNDING = 1e-9
+
+# Draws that differ relatively by no more than this do not vary.
+_NOISE = 1e-14
+
+
+class CheckFailed(AssertionError):
+    """A statement did not pass one of its checks."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check that passed, in the digits that are stable across machines.
+
+    Attributes
+    ----------
+    layer : str
+        "S", "N", "M" or "R".
+    name : str
+        What was compared.
+    result : str
+        What was found.
+    error : str
+        Difference from the stated value.
+    sensitivity : float or None
+        Smallest error of the stated value that the check rejects whatever its sign, relative
+        unless the comparison is absolute; 0 where it is exact, None where it has no meaning (a
+        rate).
+    """
+
+    layer: str
+    name: str
+    result: str
+    error: str
+    sensitivity: float | None
+
+    def __repr__(self) -> str:
+        text = f"{self.layer} passed: {self.name}: {self.result}"
+        if not self.sensitivity:
+            return text
+        return f"{text}; rejects an error of {_format(self.sensitivity)}"
+
+
+class Ledger:
+    """The checks that one statement passed.
+
+    Parameters
+    ----------
+    statement : str
+        Identifier of the statement in the book, such as "theorem-3-1".
+    sensitivity : float
+        Relative error of the constant that every simulated check must be able to reject.
+
+    Raises
+    ------
+    ValueError
+        If ``statement`` is empty or ``sensitivity`` is not positive.
+
+    Examples
+    --------
+    >>> ledger = Ledger("theorem-3-1")
+    >>> ledger.numeric("sum", [0.1 + 0.2], [0.3], tolerance=1e-15)
+    N passed: sum: 1 value; rejects an error of 1e-15
+    """
+
+    def __init__(self, statement: str, sensitivity: float = 0.01) -> None:
+        if not isinstance(statement, str) or not statement:
+            raise ValueError(f"statement must be a non-empty string, got {statement!r}")
+        self.statement = statement
+        self.sensitivity = _check_positive("sensitivity", sensitivity)
+        self.checks: list[Check] = []
+
+    def symbolic(self, name: str, derived: Any, stated: Any) -> Check:
+        """Check that a derived expression equals the stated one identically.
+
+        Parameters
+        ----------
+        name : str
+            What is compared.
+        derived, stated : sympy expressions
+            Their difference must simplify to exactly 0.
+
+        Raises
+        ------
+        CheckFailed
+            If it does not.
+        """
+        remainder = _simplify(derived - stated)
+        if remainder != 0:
+            raise CheckFailed(f"{name}: derived - stated simplifies to {remainder}, not to 0")
+        return self._add(Check("S", name, "the difference simplifies to 0", "0", 0.0))
+
+    def numeric(
+        self,
+        name: str,
+        values: ArrayLike,
+        reference: ArrayLike,
+        tolerance: float = 1e-12,
+        *,
+        absolute: bool = False,
+    ) -> Check:
+        """Check values against a reference from a route that shares no code with them.
+
+        Parameters
+        ----------
+        name : str
+            What is compared.
+        values, reference : array_like
+            Same shape; the reference must not contain 0 unless ``absolute``.
+        tolerance : float
+            Largest difference allowed, relative to the reference.
+        absolute : bool
+            Compare differences as they are, for references that vanish.
+
+        Raises
+        ------
+        CheckFailed
+            If a difference exceeds the tolerance; the message has the worst point.
+        ValueError
+            If the arguments are not finite arrays of one shape, or a reference is 0.
+        """
+        values, reference = _check_finite("values", values), _check_finite("reference", reference)
+        tolerance = _check_positive("tolerance", tolerance)
+        if values.shape != reference.shape:
+            raise ValueError(
+                f"values and reference must have one shape, got {values.shape} and "
+                f"{reference.shape}"
+            )
+        difference = np.abs(values - reference)
+        if not absolute:
+            if (reference == 0).any():
+                raise ValueError("reference must not contain 0; compare with absolute=True")
+            difference = difference / np.abs(reference)
+        worst = int(difference.argmax())
+        error = float(difference.flat[worst])
+        if error > tolerance:
+            raise CheckFailed(
+                f"{name}: value {values.flat[worst]:.17g} against {reference.flat[worst]:.17g} at "
+                f"position {worst}: {'absolute' if absolute else 'relative'} difference "
+                f"{error:.3g}, allowed {tolerance:.3g}"
+            )
+        rounding = error < _ROUNDING
+        shown = f"≤ {_format(tolerance)}" if rounding else _format(error)
+        found = tolerance if rounding else float(_format(tolerance + error))
+        count = f"{values.size} value{'s' if values.size > 1 else ''}"
+        return self._add(Check("N", name, count, shown, found))
+
+    def simulation(
+        self,
+        name: str,
+        estimates: ArrayLike,
+        expected: float,
+        *,
+        scale: float | None = None,
+        sensitivity: float | None = None,
+    ) -> Check:
+        """Check the mean of independent estimates against the stated value.
+
+        Parameters
+        ----------
+        name : str
+            What is estimated.
+        estimates : array_like, shape (draws,)
+            One unbiased estimate per independent draw, at least 10.
+        expected : float
+            The stated value.
+        scale : float, optional
+            Size that relative errors refer to; by default ``abs(expected)``. Needed at 0.
+        sensitivity : float, optional
+            Relative error that must be rejected; by default the ledger's.
+
+        Raises
+        ------
+        CheckFailed
+            If the mean is more than 4 standard errors away from ``expected``, or if an error of the
+            asked sensitivity would not have been noticed.
+        ValueError
+            If there are fewer than 10 estimates, one is not finite, they do not vary, or the scale
+            is 0.
+
+        Notes
+        -----
+        The sensitivity is (4 standard errors + distance of the mean from the stated value) / scale:
+        an error of that size is rejected whatever its sign.
+        """
+        estimates = _check_finite("estimates", estimates)
+        if estimates.ndim != 1 or len(estimates) < _FEWEST_DRAWS:
+            raise ValueError(
+                f"estimates must have shape (draws,) with draws >= {_FEWEST_DRAWS}, "
+                f"got shape {estimates.shape}"
+            )
+        scale = _check_positive("scale", abs(expected) if scale is None else scale)
+        asked = self.sensitivity
+        if sensitivity is not None:
+            asked = _check_positive("sensitivity", sensitivity)
+        mean, error = _mean_and_error(estimates)
+        if error <= _NOISE * np.abs(estimates).max():
+            raise ValueError(f"estimates must vary between draws, all are {mean:.17g}")
+        z = (mean - expected) / error
+        found = (_MAXIMUM_Z * error + abs(mean - expected)) / scale
+        text = f"{_with_error(mean, error)} against {_format(expected, 4)}, z = {z:.1f}"
+        if not abs(z) <= _MAXIMUM_Z:
+            raise CheckFailed(f"{name}: {text}, allowed {_MAXIMUM_Z:.0f} standard errors")
+        if found > asked:
+            raise CheckFailed(
+                f"{name}: {text}: would only reject a relative error of {_format(found)}, "
+                f"asked {_format(asked)}; use more draws or a larger width"
+            )
+        shown = _format(abs(mean - expected) / scale)
+        result = f"{text}, {len(estimates)} draws"
+        return self._add(Check("M", name, result, shown, float(_format(found))))
+
+    def rate(
+        self,
+        name: str,
+        sizes: ArrayLike,
+        errors: ArrayLike,
+        exponent: float = -0.5,
+        half_width: float = 0.05,
+    ) -> Check:
+        """Check the observed exponent of an error that decays as a power of a size.
+
+        Parameters
+        ----------
+        name : str
+            What decays.
+        sizes : sequence of float
+            At least two different positive sizes.
+        errors : array_like, shape (draws, len(sizes))
+            Positive errors; draws (rows) are independent, at least 10.
+        exponent : float
+            The stated exponent.
+        half_width : float
+            Largest half-width allowed of the 95 % confidence interval.
+
+        Raises
+        ------
+        CheckFailed
+            If the exponent is more than 4 standard errors away from the stated one, or the
+            confidence interval is wider than asked.
+        ValueError
+            If shapes do not fit, a number is not positive, or the draws do not vary.
+
+        Notes
+        -----
+        One least-squares line of log error against log size per draw; the interval is Student's
+        over draws.
+        """
+        errors, sizes = _check_finite("errors", errors), _check_finite("sizes", sizes)
+        half_width = _check_positive("half_width", half_width)
+        if sizes.ndim != 1 or not (sizes > 0).all() or len(np.unique(sizes)) < 2:
+            raise ValueError(
+                f"sizes must be at least two different positive numbers, got {sizes.tolist()}"
+            )
+        log_sizes = np.log(sizes)
+        if errors.ndim != 2 or errors.shape[1] != log_sizes.size or len(errors) < _FEWEST_DRAWS:
+            raise ValueError(
+                f"errors must have shape (draws, {log_sizes.size}) with draws >= {_FEWEST_DRAWS}, "
+                f"got shape {errors.shape}"
+            )
+        if not (errors > 0).all():
+            raise ValueError(f"errors must be positive, got {errors.min()}")
+        slopes = np.polyfit(log_sizes, np.log(errors).T, 1)[0]
+        mean, error = _mean_and_error(slopes)
+        if error <= _NOISE * np.abs(slopes).max():
+            raise ValueError("errors must vary between draws, all have one slope")
+        width = float(stats.t.ppf(0.975, len(slopes) - 1)) * error
+        text = f"{_with_error(mean, width)} (95 % confidence) against {_format(exponent, 4)}"
+        shown = _format(abs(mean - exponent))
+        if not abs(mean - exponent) <= _MAXIMUM_Z * error or width > half_width:
+            raise CheckFailed(
+                f"{name}: exponent {text}; allowed {_MAXIMUM_Z:.0f} standard errors and a "
+                f"half-width of {_format(half_width)}"
+            )
+        return self._add(Check("R", name, f"exponent {text}", shown, None))
+
+    def record(self) -> dict[str, Any]:
+        """Return the machine-readable record of this ledger.
+
+        Returns
+        -------
+        dict
+            Keys version, statement, status (per layer "passed" or "missing"), worst_error (of
+            layer N), sensitivity (worst of layer M), rate, checks.
+        """
+
+        def of(layer: str) -> list[Check]:
+            return [check for check in self.checks if check.layer == layer]
+
+        numeric, simulated, rates = of("N"), of("M"), of("R")
+        worst = max((check.error for check in numeric), key=_value, default=None)
+        return {
+            "version": 1,
+            "statement": self.statement,
+            "status": {layer: "passed" if of(layer) else "missing" for layer in LAYERS},
+            "worst_error": worst,
+            "sensitivity": max((check.sensitivity or 0.0 for check in simulated), default=None),
+            "rate": rates[0].result if rates else None,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+    def _add(self, check: Check) -> Check:
+        self.checks.append(check)
+        return check
+
+    def __repr__(self) -> str:
+        lines = [f"{self.statement}: {self._summary()}"]
+        return "\n".join(lines + [f"  {check!r}" for check in self.checks])
+
+    def _summary(self) -> str:
+        status = self.record()["status"]
+        return ", ".join(f"{name} {status[layer]}" for layer, name in LAYERS.items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>"
+            f'<td><abbr title="{_NAMES[check.layer]}">{check.layer}</abbr></td>'
+            f"<td>{html.escape(check.name)}</td><td>{html.escape(check.result)}</td>"
+            f"<td>{html.escape(check.error)}</td><td>{_sensitivity_cell(check)}</td>"
+            "</tr>"
+            for check in self.checks
+        )
+        head = "".join(
+            f'<th scope="col">{title}</th>'
+            for title in ("Layer", "Check", "Result", "Error", "Sensitivity")
+        )
+        return (
+            f'<table class="reluspec-ledger"><caption>{html.escape(self.statement)}: '
+            f"{self._summary()}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>"
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return {
+            MIME_TYPE: self.record(),
+            "text/html": self._repr_html_(),
+            "text/plain": repr(self),
+        }
+
+
+def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
+    """Return the records of the ledgers that a stored notebook shows, in its order.
+
+    Parameters
+    ----------
+    path : path-like
+        A notebook file.
+
+    Returns
+    -------
+    list of dict
+        As :meth:`Ledger.record` gives them.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a notebook.
+    """
+    try:
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", ())]
+        bundles = [output.get("data", {}) for output in outputs]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"path must be a notebook, got {path}: {error!r}") from None
+    return [bundle[MIME_TYPE] for bundle in bundles if MIME_TYPE in bundle]
+
+
+def _simplify(expression: Any) -> Any:
+    """Return the expression in a normal form that is 0 whenever sympy can tell."""
+    try:
+        import sympy as sp
+    except ImportError:  # pragma: no cover - the book's environment has sympy
+        raise ImportError("symbolic checks need sympy: pip install 'reluspec_lib[book]'") from None
+    expression = sp.sympify(expression)
+    if isinstance(expression, sp.MatrixBase):
+        entries = expression.applyfunc(_simplify)
+        return sp.S.Zero if entries.is_zero_matrix else entries
+    for step in (sp.expand_func, lambda e: e.rewrite(sp.gamma), sp.gammasimp, sp.simplify):
+        expression = step(expression)
+        if expression == 0:
+            break
+    return expression
+
+
+def _mean_and_error(values: Array) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _check_finite(name: str, value: ArrayLike) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be a non-empty array of finite numbers, got {value!r}")
+    return array
+
+
+def _check_positive(name: str, value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
+    return float(value)
+
+
+def _format(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}g}"
+
+
+def _value(shown: str) -> float:
+    return float(shown.removeprefix("≤ "))
+
+
+def _with_error(value: float, error: float) -> str:
+    """Return value and error in decimals, to two digits of the error."""
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _sensitivity_cell(check: Check) -> str:
+    if check.sensitivity is None:
+        return ""
+    return "exact" if check.sensitivity == 0 else _format(check.sensitivity)

@@ -1,0 +1,443 @@
+"""The ledger: what passes, what fails and with which words, and what a notebook stores."""
+
+import json
+import math
+import re
+
+import mpmath as mp
+import nbformat
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reluspec_lib.ledger import LAYERS, MIME_TYPE, CheckFailed, Ledger, read
+
+d = sp.Symbol("d", positive=True)
+
+
+@pytest.fixture
+def ledger():
+    return Ledger("theorem-0-0")
+
+
+def estimates(mean=2.0, spread=0.01, draws=100, seed=1):
+    """Draws with exactly this mean and standard deviation."""
+    values = np.random.default_rng(seed).normal(size=draws)
+    return mean + spread * (values - values.mean()) / values.std(ddof=1)
+
+
+def decays(exponent=-0.5, spread=0.02, draws=20, sizes=(100, 1000, 10_000)):
+    noise = np.random.default_rng(1).normal(size=(draws, len(sizes)))
+    return sizes, np.array(sizes, float) ** exponent * np.exp(spread * noise)
+
+
+def full_ledger():
+    ledger = Ledger("theorem-0-0")
+    ledger.symbolic("constant", d + d, 2 * d)
+    ledger.numeric("closed form", [1.0, 2.0], [1.0, 2.0 + 1e-6], tolerance=1e-5)
+    ledger.simulation("mean", estimates(), 2.0)
+    ledger.rate("in the width", *decays())
+    return ledger
+
+
+# --- the ledger
+
+
+@pytest.mark.parametrize("statement", ["", None, 3, b"theorem"])
+def test_a_statement_without_a_name_is_refused(statement):
+    with pytest.raises(ValueError, match=r"^statement must be a non-empty string, got "):
+        Ledger(statement)
+
+
+@pytest.mark.parametrize("sensitivity", [0, -0.01, math.nan, math.inf])
+def test_a_sensitivity_that_is_not_positive_is_refused(sensitivity):
+    with pytest.raises(ValueError, match=r"^sensitivity must be a positive number, got "):
+        Ledger("theorem-0-0", sensitivity)
+
+
+def test_a_failed_check_is_an_assertion_error_and_is_not_recorded(ledger):
+    assert issubclass(CheckFailed, AssertionError)
+    sizes, errors = decays(exponent=-1)
+    for fail in (
+        lambda: ledger.symbolic("x", d, 2 * d),
+        lambda: ledger.numeric("x", 1.0, 2.0),
+        lambda: ledger.simulation("x", estimates(), 3.0),
+        lambda: ledger.rate("x", sizes, errors),
+    ):
+        with pytest.raises(CheckFailed):
+            fail()
+    assert ledger.checks == []
+    assert set(ledger.record()["status"].values()) == {"missing"}
+
+
+# --- layer S
+
+
+@pytest.mark.parametrize(
+    "derived, stated",
+    [
+        (sp.sin(d) ** 2 + sp.cos(d) ** 2, 1),
+        (sp.gamma(d + 1), d * sp.gamma(d)),
+        (
+            sp.beta(d / 2, sp.Rational(1, 2)),
+            sp.sqrt(sp.pi) * sp.gamma(d / 2) / sp.gamma((d + 1) / 2),
+        ),
+        (sp.Matrix([[d, 1]]) * 2, sp.Matrix([[2 * d, 2]])),
+        (sp.Integer(2), 2),
+    ],
+)
+def test_expressions_that_are_equal_pass_as_exact(ledger, derived, stated):
+    check = ledger.symbolic("identity", derived, stated)
+    assert (check.layer, check.error, check.sensitivity) == ("S", "0", 0)
+    assert ledger.checks == [check]
+
+
+@pytest.mark.parametrize(
+    "derived, stated",
+    [
+        (d, d + sp.Rational(1, 10**30)),
+        (sp.gamma(d + 1), d * sp.gamma(d + 1)),
+        (sp.sqrt(d), sp.sqrt(d + 1)),
+        (sp.Matrix([[d, 1]]), sp.Matrix([[d, 2]])),
+        (sp.nan, sp.nan),
+        (sp.oo, sp.oo),
+    ],
+)
+def test_expressions_that_differ_fail_with_what_is_left(ledger, derived, stated):
+    with pytest.raises(CheckFailed, match=r"^identity: derived - stated simplifies to "):
+        ledger.symbolic("identity", derived, stated)
+
+
+# --- layer N
+
+
+@pytest.mark.parametrize("tolerance", [1e-15, 1e-6, 0.1])
+def test_values_pass_up_to_the_tolerance_and_not_beyond(ledger, tolerance):
+    reference = np.array([1.0, -3.0, 1e10, 1e-10])
+    check = ledger.numeric("value", reference * (1 + 0.9 * tolerance), reference, 1e-15 + tolerance)
+    assert check.layer == "N"
+    assert check.result == "4 values"
+    for sign in (1, -1):
+        values = reference * np.array([1, 1, 1, 1 + sign * (1.1 * tolerance + 1e-15)])
+        with pytest.raises(CheckFailed, match=r"^value: value .* at position 3: relative diff"):
+            ledger.numeric("value", values, reference, tolerance)
+
+
+def test_the_default_tolerance_is_1e_12(ledger):
+    ledger.numeric("value", 1 + 5e-13, 1.0)
+    with pytest.raises(CheckFailed, match=r"relative difference 2e-12, allowed 1e-12$"):
+        ledger.numeric("value", 1 + 2e-12, 1.0)
+
+
+def test_a_failure_shows_the_worst_point(ledger):
+    with pytest.raises(CheckFailed) as failure:
+        ledger.numeric("value", [[1, 2.5], [3, 4.1]], [[1, 2], [3, 4]], 1e-3)
+    assert str(failure.value) == (
+        "value: value 2.5 against 2 at position 1: relative difference 0.25, allowed 0.001"
+    )
+
+
+def test_absolute_differences_serve_where_the_reference_vanishes(ledger):
+    assert ledger.numeric("zero", [1e-4, 100], [0, 100], 1e-3, absolute=True).error == "0.0001"
+    with pytest.raises(ValueError, match=r"^reference must not contain 0; .* absolute=True"):
+        ledger.numeric("zero", [1e-4], [0.0], 1e-3)
+    with pytest.raises(CheckFailed, match=r"absolute difference 0.01, allowed 0.001$"):
+        ledger.numeric("zero", [0.01], [0], 1e-3, absolute=True)
+
+
+def test_errors_near_rounding_are_shown_as_the_bound(ledger):
+    assert ledger.numeric("a", 1 + 1e-14, 1.0, 1e-12).error == "≤ 1e-12"
+    assert ledger.numeric("a", 1 + 3e-15, 1.0, 1e-12) == ledger.numeric("a", 1.0, 1.0, 1e-12)
+    assert ledger.numeric("a", 1 + 2e-7, 1.0, 1e-6).error == "2e-07"
+
+
+def test_numbers_of_fifty_digits_are_read(ledger):
+    with mp.workdps(50):
+        assert ledger.numeric("pi", [math.pi], [mp.pi + 0]).result == "1 value"
+
+
+@pytest.mark.parametrize(
+    "values, reference, message",
+    [
+        ([1.0, 2.0], [1.0], r"values and reference must have one shape, got \(2,\) and \(1,\)"),
+        ([], [], r"values must be a non-empty array of finite numbers"),
+        ([math.nan], [1.0], r"values must be a non-empty array of finite numbers"),
+        ([1.0], [math.inf], r"reference must be a non-empty array of finite numbers"),
+    ],
+)
+def test_arrays_that_cannot_be_compared_are_refused(ledger, values, reference, message):
+    with pytest.raises(ValueError, match="^" + message):
+        ledger.numeric("value", values, reference)
+
+
+@pytest.mark.parametrize("tolerance", [0, -1, math.nan, math.inf])
+def test_a_tolerance_that_is_not_positive_is_refused(ledger, tolerance):
+    with pytest.raises(ValueError, match=r"^tolerance must be a positive number"):
+        ledger.numeric("value", 1.0, 1.0, tolerance)
+
+
+# --- layer M: 100 draws of spread 0.01 about 2 have a standard error of 0.001
+
+
+@pytest.mark.parametrize("z", [-3.9, 0, 3.9])
+def test_a_mean_within_four_standard_errors_passes(ledger, z):
+    check = ledger.simulation("mean", estimates(), 2.0 - 0.001 * z)
+    assert check.layer == "M"
+    assert f"z = {z:.1f}" in check.result
+    assert "2.0000 ± 0.0010" in check.result
+    assert check.result.endswith(", 100 draws")
+
+
+@pytest.mark.parametrize("z", [-4.1, 4.1, 1000])
+def test_a_mean_beyond_four_standard_errors_fails(ledger, z):
+    message = rf"^mean: 2\.0000 ± 0\.0010 against .*, z = {z:.1f}, allowed 4 standard errors"
+    with pytest.raises(CheckFailed, match=message):
+        ledger.simulation("mean", estimates(), 2.0 - 0.001 * z)
+
+
+@pytest.mark.parametrize("z", [0, 2, -3])
+def test_the_sensitivity_is_four_standard_errors_and_the_distance_over_the_scale(ledger, z):
+    expected = 2.0 - 0.001 * z
+    check = ledger.simulation("mean", estimates(), expected)
+    assert check.sensitivity == pytest.approx(0.001 * (4 + abs(z)) / expected, rel=0.05)
+    doubled = ledger.simulation("mean", estimates(), expected, scale=4.0)
+    assert doubled.sensitivity == pytest.approx(0.001 * (4 + abs(z)) / 4, rel=0.05)
+
+
+@settings(max_examples=60)
+@given(z=st.floats(-3.9, 3.9), sign=st.sampled_from([-1, 1]), seed=st.integers(0, 2**32))
+def test_a_constant_wrong_by_the_sensitivity_is_rejected_whatever_its_sign(z, sign, seed):
+    values, expected = estimates(seed=seed), 2.0 - 0.001 * z
+    found = Ledger("theorem-0-0").simulation("mean", values, expected).sensitivity
+    with pytest.raises(CheckFailed):  # 1.06: the sensitivity is stored to two digits
+        Ledger("theorem-0-0").simulation("mean", values, expected * (1 + 1.06 * sign * found))
+
+
+def test_a_noisy_run_does_not_pass_for_a_verification(ledger):
+    noisy = estimates(spread=0.06)  # would reject 4 * 0.006 / 2 = 1.2 %
+    with pytest.raises(CheckFailed, match=r"only reject a relative error of 0.012, asked 0.01;"):
+        ledger.simulation("mean", noisy, 2.0)
+    assert ledger.simulation("mean", noisy, 2.0, sensitivity=0.013).sensitivity == 0.012
+    assert Ledger("theorem-0-0", 0.013).simulation("mean", noisy, 2.0).sensitivity == 0.012
+
+
+def test_a_stated_value_of_zero_needs_a_scale(ledger):
+    with pytest.raises(ValueError, match=r"^scale must be a positive number, got 0"):
+        ledger.simulation("zero", estimates(mean=0.0), 0.0)
+    assert ledger.simulation("zero", estimates(mean=0.0), 0.0, scale=1.0).sensitivity == 0.004
+
+
+def test_a_stated_value_that_is_no_number_never_passes(ledger):
+    with pytest.raises((CheckFailed, ValueError)):
+        ledger.simulation("mean", estimates(), math.nan)
+    with pytest.raises((CheckFailed, ValueError)):
+        ledger.simulation("mean", estimates(), math.nan, scale=1.0)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        (estimates(draws=9), r"estimates must have shape \(draws,\) with draws >= 10, .* \(9,\)"),
+        (np.ones((10, 10)), r"estimates must have shape \(draws,\) .* got shape \(10, 10\)"),
+        (np.full(20, 2.0), r"estimates must vary between draws, all are 2"),
+        (np.full(13, 0.1), r"estimates must vary between draws, all are 0\.1"),
+        ([1.0, math.nan] * 10, r"estimates must be a non-empty array of finite numbers"),
+    ],
+)
+def test_estimates_that_give_no_standard_error_are_refused(ledger, values, message):
+    with pytest.raises(ValueError, match="^" + message):
+        ledger.simulation("mean", values, 2.0)
+
+
+# --- layer R
+
+
+def interval(check):
+    """The exponent that a check found and the half-width of its confidence interval."""
+    return [float(number) for number in re.search(r"(\S+) ± (\S+)", check.result).groups()]
+
+
+@pytest.mark.parametrize("exponent", [-0.5, -1.0, 0.25])
+def test_a_power_law_of_the_stated_exponent_passes(ledger, exponent):
+    check = ledger.rate("decay", *decays(exponent), exponent)
+    assert (check.layer, check.sensitivity) == ("R", None)
+    value, width = interval(check)
+    assert abs(value - exponent) < 2 * width < 0.02
+    assert float(check.error) == pytest.approx(abs(value - exponent), abs=1e-4)
+    assert f"(95 % confidence) against {exponent:g}" in check.result
+
+
+def test_the_confidence_interval_is_students(ledger):
+    sizes, errors = decays(draws=10)
+    logs = np.log(np.array(sizes, float))
+    slopes = (np.log(errors) @ (logs - logs.mean())) / ((logs - logs.mean()) ** 2).sum()
+    width = 2.2621572 * slopes.std(ddof=1) / math.sqrt(10)  # 97.5 % point at 9 degrees of freedom
+    assert interval(ledger.rate("decay", sizes, errors))[1] == pytest.approx(width, rel=0.05)
+
+
+@pytest.mark.parametrize("exponent", [-0.55, -0.45, -1, 0.5])
+def test_a_power_law_of_another_exponent_fails(ledger, exponent):
+    with pytest.raises(CheckFailed, match=r"^decay: exponent .* ± .* against -0.5; allowed 4 "):
+        ledger.rate("decay", *decays(exponent))
+
+
+def test_a_rate_that_is_too_uncertain_fails(ledger):
+    sizes, errors = decays(spread=1.0)
+    with pytest.raises(CheckFailed, match=r"half-width of 0.05$"):
+        ledger.rate("decay", sizes, errors)
+    ledger.rate("decay", sizes, errors, half_width=0.5)
+
+
+@pytest.mark.parametrize(
+    "sizes, errors, message",
+    [
+        ((1, 10), np.ones((9, 2)), r"errors must have shape \(draws, 2\) with draws >= 10, got"),
+        ((1, 10), np.ones((10, 3)), r"errors must have shape \(draws, 2\) .* got shape \(10, 3\)"),
+        ((1, 10), np.ones(10), r"errors must have shape"),
+        ((1, 10), np.zeros((10, 2)), r"errors must be positive, got 0"),
+        ((1, 10), np.full((10, 2), math.nan), r"errors must be a non-empty array of finite"),
+        ((1, math.inf), np.ones((10, 2)), r"sizes must be a non-empty array of finite numbers"),
+        ((1, 10), np.ones((10, 2)), r"errors must vary between draws"),
+        ((10, 10), np.ones((10, 2)), r"sizes must be at least two different positive numbers"),
+        ((0, 10), np.ones((10, 2)), r"sizes must be at least two different positive numbers"),
+        ((10,), np.ones((10, 1)), r"sizes must be at least two different positive numbers"),
+    ],
+)
+def test_errors_that_give_no_rate_are_refused(ledger, sizes, errors, message):
+    with pytest.raises(ValueError, match="^" + message):
+        ledger.rate("decay", sizes, errors)
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_a_width_or_sensitivity_that_cannot_fail_is_refused(ledger, value):
+    with pytest.raises(ValueError, match=r"^sensitivity must be a positive number"):
+        ledger.simulation("mean", estimates(), 2.0, sensitivity=value)
+    with pytest.raises(ValueError, match=r"^half_width must be a positive number"):
+        ledger.rate("decay", *decays(), half_width=value)
+
+
+# --- the record
+
+
+def test_the_record_sums_up_the_checks():
+    record = full_ledger().record()
+    assert record["version"] == 1
+    assert record["statement"] == "theorem-0-0"
+    assert record["status"] == dict.fromkeys(LAYERS, "passed")
+    assert record["worst_error"] == "5e-07"
+    assert record["sensitivity"] == 0.002
+    assert record["rate"] == record["checks"][3]["result"]
+    assert re.match(r"exponent -0\.\d+ ± 0\.\d+ ", record["rate"])
+    assert [check["layer"] for check in record["checks"]] == list("SNMR")
+
+
+def test_an_empty_record_says_that_everything_is_missing(ledger):
+    record = ledger.record()
+    assert record["status"] == dict.fromkeys(LAYERS, "missing")
+    assert record["worst_error"] is record["sensitivity"] is record["rate"] is None
+    assert record["checks"] == []
+
+
+def test_the_record_tells_the_worst_sensitivity(ledger):
+    ledger.simulation("a", estimates(spread=0.01), 2.0)
+    ledger.simulation("b", estimates(spread=0.02), 2.0)
+    ledger.simulation("c", estimates(spread=0.005), 2.0)
+    assert ledger.record()["sensitivity"] == 0.004
+    assert ledger.record()["status"] == {"S": "missing", "N": "missing", "M": "passed"}
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32))
+def test_rounding_noise_does_not_show_in_the_record(seed):
+    noise = 1 + 1e-15 * np.random.default_rng(seed).uniform(-1, 1, size=60)
+    sizes, errors = decays()
+
+    def record(noise):
+        ledger = Ledger("theorem-0-0")
+        ledger.numeric("value", [1.0, 3.0] * noise[:2], [1.0, 3.0])
+        ledger.numeric("loose", [1.0] * noise[:1], [1 + 2.6e-6], 1e-5)
+        ledger.simulation("mean", estimates(draws=60) * noise, 2.001)
+        ledger.rate("rate", sizes, errors * noise.reshape(20, 3))
+        return ledger.record()
+
+    assert record(noise) == record(np.ones(60))
+
+
+def test_the_output_of_a_cell_is_serialisable_and_complete():
+    ledger = full_ledger()
+    bundle = json.loads(json.dumps(ledger._repr_mimebundle_(include=None, exclude=None)))
+    assert set(bundle) == {MIME_TYPE, "text/html", "text/plain"}
+    assert bundle[MIME_TYPE] == ledger.record()
+
+
+def test_the_text_has_a_line_for_the_statement_and_one_for_each_check():
+    lines = repr(full_ledger()).splitlines()
+    assert lines[0] == "theorem-0-0: symbolic passed, numeric passed, simulation passed"
+    assert lines[1] == "  S passed: constant: the difference simplifies to 0"
+    assert lines[2] == "  N passed: closed form: 2 values; rejects an error of 1e-05"
+    assert len(lines) == 5
+
+
+def test_the_table_has_a_row_for_each_check():
+    table = full_ledger()._repr_html_()
+    assert table.count("<tr>") == 5
+    assert table.count('scope="col"') == 5
+    assert "<caption>theorem-0-0: symbolic passed" in table
+    assert re.findall(r"<abbr title=\"(\w+)\">(\w)</abbr>", table) == [
+        ("symbolic", "S"),
+        ("numeric", "N"),
+        ("simulation", "M"),
+        ("rate", "R"),
+    ]
+
+
+def test_the_table_escapes_what_authors_write():
+    ledger = Ledger("<script>&")
+    ledger.symbolic("a < b & c", d, d)
+    table = ledger._repr_html_()
+    assert "<script>" not in table
+    assert "&lt;script&gt;&amp;" in table
+    assert "a &lt; b &amp; c" in table
+
+
+# --- reading notebooks
+
+
+def notebook(tmp_path, outputs):
+    book = nbformat.v4.new_notebook()
+    book.cells = [
+        nbformat.v4.new_markdown_cell("text"),
+        nbformat.v4.new_code_cell("x"),
+        *(nbformat.v4.new_code_cell("ledger", outputs=[output]) for output in outputs),
+    ]
+    path = tmp_path / "chapter.ipynb"
+    nbformat.write(book, path)
+    return path
+
+
+def test_records_are_read_from_a_stored_notebook_in_its_order(tmp_path):
+    first, second = full_ledger(), Ledger("lemma-0-1")
+    outputs = [
+        nbformat.v4.new_output("stream", text="noise"),
+        nbformat.v4.new_output("execute_result", data=first._repr_mimebundle_()),
+        nbformat.v4.new_output("execute_result", data={"text/plain": "3"}),
+        nbformat.v4.new_output("display_data", data=second._repr_mimebundle_()),
+    ]
+    path = notebook(tmp_path, outputs)
+    assert read(path) == read(str(path)) == [first.record(), second.record()]
+
+
+def test_a_notebook_without_ledgers_has_no_records(tmp_path):
+    assert read(notebook(tmp_path, [])) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "not json", "[]", "{}", "3", '{"pages": []}', '{"cells": 3}', '{"cells": [3]}']
+)
+def test_a_file_that_is_no_notebook_is_refused(tmp_path, text):
+    path = tmp_path / "page.ipynb"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"^path must be a notebook, got .*page\.ipynb"):
+        read(path)

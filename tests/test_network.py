@@ -1,0 +1,232 @@
+"""The network: hidden weights, features and outputs, against plain matrix products."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import reluspec_lib
+from reluspec_lib import features, forward, network, sample_weights
+
+ROWS, COLUMNS = network._TILE_ROWS, network._TILE_COLUMNS
+NOT_COUNTS = [0, -1, 1.0, 2.5, True, np.True_, "3", None, [3], np.nan]
+
+
+def rng(seed=1):
+    return np.random.default_rng(seed)
+
+
+def test_the_package_offers_the_network_at_its_top():
+    assert reluspec_lib.forward is network.forward
+    assert set(network.__all__) <= set(reluspec_lib.__all__)
+    assert all(hasattr(reluspec_lib, name) for name in reluspec_lib.__all__)
+
+
+# --- hidden weights
+
+
+@pytest.mark.parametrize("name", ["d", "m"])
+@pytest.mark.parametrize("value", NOT_COUNTS)
+def test_sizes_that_are_not_positive_integers_are_refused(name, value):
+    sizes = {"d": 3, "m": 4} | {name: value}
+    with pytest.raises(ValueError, match=rf"^{name} must be an integer >= 1, got "):
+        sample_weights(**sizes, rng=rng())
+
+
+@pytest.mark.parametrize("value", [None, 1, np.random, np.random.RandomState(1)])
+def test_a_source_of_randomness_that_is_no_generator_is_refused(value):
+    with pytest.raises(ValueError, match=r"^rng must be a numpy\.random\.Generator"):
+        sample_weights(2, 3, value)
+
+
+@pytest.mark.parametrize("d, m", [(1, 1), (1, 7), (7, 1), (np.int64(3), np.int32(5))])
+def test_weights_have_shape_d_by_m_in_float64(d, m):
+    W = sample_weights(d, m, rng())
+    assert W.shape == (d, m)
+    assert W.dtype == np.float64
+
+
+@pytest.mark.parametrize("d, m", [(10, 100_000), (1000, 1000)])
+def test_weights_have_mean_zero_and_variance_one_over_m(d, m):
+    g = sample_weights(d, m, rng()) * np.sqrt(m)
+    count = d * m
+    assert abs(g.mean()) < 5 / np.sqrt(count)
+    assert abs(g.var() - 1) < 5 * np.sqrt(2 / count)
+
+
+def test_weights_are_gaussian():
+    g = sample_weights(20, 5000, rng()).ravel() * np.sqrt(5000)
+    assert stats.kstest(g, "norm").pvalue > 1e-4
+
+
+def test_weights_of_different_units_and_inputs_are_uncorrelated():
+    g = sample_weights(5, 200_000, rng()) * np.sqrt(200_000)
+    correlation = np.corrcoef(g)[np.triu_indices(5, 1)]
+    assert np.abs(correlation).max() < 5 / np.sqrt(200_000)
+    assert abs((g[:, 1:] * g[:, :-1]).mean()) < 5 / np.sqrt(g.size)
+
+
+def test_the_seed_alone_decides_the_weights():
+    first, again, other = (sample_weights(4, 10_000, rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert abs((first * other).mean() * 10_000) < 5 / np.sqrt(first.size)
+
+
+# --- features and outputs: bad input
+
+
+@pytest.mark.parametrize(
+    "W, message",
+    [
+        ([1.0, 2.0], r"W must have shape \(d, m\), got shape \(2,\)"),
+        (np.zeros((2, 2, 2)), r"W must have shape \(d, m\), got shape \(2, 2, 2\)"),
+        (np.zeros((2, 0)), r"W must not be empty, got shape \(2, 0\)"),
+        (np.zeros((0, 2)), r"W must not be empty, got shape \(0, 2\)"),
+        ([[1.0, np.nan], [0, 1]], r"W must be finite, got nan at index \(0, 1\)"),
+        ([[1.0, 2], [-np.inf, 1]], r"W must be finite, got -inf at index \(1, 0\)"),
+        ([[1j, 2], [0, 1]], r"W must be an array of real numbers"),
+        ([["a", "b"], ["c", "d"]], r"W must be an array of real numbers"),
+        ([[1, 2], [3]], r"W must be an array of real numbers"),
+    ],
+)
+@pytest.mark.parametrize(
+    "function", [lambda W: features([1.0, 2.0], W), lambda W: forward([1.0, 2.0], W, [1.0, 1.0])]
+)
+def test_wrong_weights_are_refused(function, W, message):
+    with pytest.raises(ValueError, match="^" + message):
+        function(W)
+
+
+@pytest.mark.parametrize(
+    "x, message",
+    [
+        (1.0, r"x must have shape \(n, d\) or \(d,\), got shape \(\)"),
+        (np.ones((2, 2, 2)), r"x must have shape \(n, d\) or \(d,\), got shape \(2, 2, 2\)"),
+        (np.ones(3), r"x must have as many coordinates as W has rows, d = 2, got shape \(3,\)"),
+        (np.ones((2, 3)), r"x must have as many coordinates as W has rows, d = 2, got shape"),
+        (np.ones((0, 2)), r"x must not be empty, got shape \(0, 2\)"),
+        ([np.inf, 0], r"x must be finite, got inf at index \(0,\)"),
+        ([1j, 0], r"x must be an array of real numbers"),
+    ],
+)
+@pytest.mark.parametrize(
+    "function", [features, lambda x, W: forward(x, W, np.ones((W.shape[1], 2)))]
+)
+def test_wrong_inputs_are_refused(function, x, message):
+    with pytest.raises(ValueError, match="^" + message):
+        function(x, np.ones((2, 4)))
+
+
+@pytest.mark.parametrize(
+    "V, message",
+    [
+        (np.ones(3), r"V must have shape \(m, K\) or \(m,\) with m = 4, .* got shape \(3,\)"),
+        (np.ones((2, 4)), r"V must have shape .* got shape \(2, 4\)"),
+        (np.ones((4, 1, 1)), r"V must have shape .* got shape \(4, 1, 1\)"),
+        (1.0, r"V must have shape .* got shape \(\)"),
+        (np.ones((4, 0)), r"V must not be empty, got shape \(4, 0\)"),
+        ([1, 2, 3, np.nan], r"V must be finite, got nan at index \(3,\)"),
+    ],
+)
+def test_wrong_readouts_are_refused(V, message):
+    with pytest.raises(ValueError, match="^" + message):
+        forward(np.ones(2), np.ones((2, 4)), V)
+
+
+# --- features and outputs: values
+
+
+def test_features_are_the_positive_parts_of_the_projections():
+    x, W = [[1, 2], [-3, 1]], [[1, 0, -1], [1, -1, 2]]
+    assert features(x, W).tolist() == [[3, 0, 3], [0, 0, 5]]
+    assert features(x[1], W).tolist() == [0, 0, 5]
+
+
+@pytest.mark.parametrize("n", [1, ROWS - 1, ROWS, ROWS + 1, 2 * ROWS + 1])
+@pytest.mark.parametrize("m", [1, COLUMNS - 1, COLUMNS, COLUMNS + 1, 2 * COLUMNS + 1])
+def test_outputs_equal_features_times_readout_across_tile_edges(n, m):
+    x, W, V = rng().normal(size=(n, 3)), rng().normal(size=(3, m)), rng().normal(size=(m, 2))
+    expected = np.maximum(x @ W, 0) @ V
+    np.testing.assert_allclose(forward(x, W, V), expected, rtol=1e-11, atol=1e-11)
+
+
+@settings(max_examples=25)
+@given(
+    d=st.integers(1, 6),
+    m=st.integers(1, 600),
+    shape=st.tuples(st.integers(1, 600), st.integers(1, 7)),
+    seed=st.integers(0, 2**32),
+)
+def test_outputs_equal_features_times_readout(d, m, shape, seed):
+    n, K = shape
+    generator = rng(seed)
+    x, W = generator.normal(size=(n, d)), generator.normal(size=(d, m))
+    V = generator.normal(size=(m, K))
+    expected = features(x, W) @ V
+    np.testing.assert_allclose(forward(x, W, V), expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("single_x", [True, False])
+@pytest.mark.parametrize("single_V", [True, False])
+def test_one_dimensional_arguments_drop_their_axis(single_x, single_V):
+    x, W, V = rng().normal(size=(5, 3)), rng().normal(size=(3, 400)), rng().normal(size=(400, 1))
+    expected = features(x, W) @ V
+    x, expected = (x[2], expected[2]) if single_x else (x, expected)
+    V, expected = (V[:, 0], expected[..., 0]) if single_V else (V, expected)
+    f = forward(x, W, V)
+    assert f.shape == expected.shape
+    np.testing.assert_allclose(f, expected, rtol=1e-12)
+
+
+def test_any_memory_layout_gives_the_same_outputs():
+    x, W, V = rng().normal(size=(700, 4)), rng().normal(size=(4, 300)), rng().normal(size=(300, 3))
+    expected = features(x, W) @ V
+    for order in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]):
+        np.testing.assert_allclose(forward(*map(order, (x, W, V))), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("c", [0.0, 0.5, 3.0])
+def test_outputs_scale_with_non_negative_inputs(c):
+    x, W, V = rng().normal(size=(5, 3)), rng().normal(size=(3, 40)), rng().normal(size=(40, 2))
+    np.testing.assert_allclose(forward(c * x, W, V), c * forward(x, W, V), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("wide", [None, "x", "W", "V"])
+def test_float32_is_kept_only_where_all_arguments_have_it(wide):
+    arrays = {"x": np.ones((2, 3)), "W": np.ones((3, 4)), "V": np.ones((4, 1))}
+    arrays = {k: a if k == wide else a.astype(np.float32) for k, a in arrays.items()}
+    x, W, V = arrays["x"], arrays["W"], arrays["V"]
+    expected = np.float32 if wide is None else np.float64
+    assert forward(x, W, V).dtype == expected
+    assert features(x, W).dtype == (np.float64 if wide in ("x", "W") else np.float32)
+
+
+@pytest.mark.parametrize("kind", [int, np.float16, bool, object])
+def test_other_real_types_become_float64(kind):
+    x, W, V = (np.ones(shape, kind) for shape in [(2, 3), (3, 4), 4])
+    assert features(x, W).dtype == forward(x, W, V).dtype == np.float64
+    assert forward(x, W, V).tolist() == [12, 12]
+
+
+def test_arguments_are_not_modified():
+    arrays = [rng().normal(size=s) for s in [(600, 3), (3, 300), (300, 2)]]
+    copies = [a.copy() for a in arrays]
+    forward(*arrays)
+    features(*arrays[:2])
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_the_feature_matrix_is_never_held():
+    n, m = 6000, 4000  # a feature matrix of 192 MB
+    x, W, V = rng().normal(size=(n, 2)), rng().normal(size=(2, m)), rng().normal(size=(m, 3))
+    tracemalloc.start()
+    try:
+        f = forward(x, W, V)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - f.nbytes < 3 * 2**20
