@@ -1,0 +1,52 @@
+# GNU make 3.81, which macOS has, is enough. Every target sets up what it needs.
+
+# A Python 3.11-3.13 of your choice; by default one is looked for.
+PYTHON ?=
+# Notebooks for `make notebooks`, stages for `make test`; by default all.
+NB ?=
+ONLY ?=
+# For `make lock`: --upgrade, or --upgrade-package NAME.
+LOCK ?=
+PORT ?= 8000
+
+RUN := .venv/bin/python
+FOUND = $(shell tools/setup.sh find '$(PYTHON)')
+NONE = This book needs Python 3.11, 3.12 or 3.13 with its venv module: \
+$(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test notebooks lint format serve lock clean
+
+help: ## say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv with the pinned packages (the other targets do it themselves)
+	@$(eval USED := $(FOUND))$(if $(USED),,$(error $(NONE)))tools/setup.sh install '$(USED)'
+
+book: setup ## build the book and say where it is
+	@$(RUN) -m tools.build
+
+test: setup ## verify everything (ONLY=lint,types,...: some stages)
+	@$(RUN) -m tools.verify --only '$(ONLY)'
+
+notebooks: setup ## run the notebooks and store their outputs (NB=book/x.ipynb: only that one)
+	@$(RUN) -m tools.notebooks store $(NB)
+
+lint: setup ## check code style and types
+	@$(RUN) -m tools.verify --only lint,types
+
+format: setup ## lay out the code and mend what ruff can mend
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+serve: book ## build the book and serve it on this machine (PORT=8000)
+	@$(RUN) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lock: setup ## write requirements.txt from requirements.in (LOCK="--upgrade-package sympy")
+	@command -v uv >/dev/null || test -x _build/uv/bin/uv || \
+	  { $(RUN) -m venv _build/uv && _build/uv/bin/python -m pip install --quiet uv; }
+	@PATH="$$PATH:_build/uv/bin" uv pip compile requirements.in --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate $(LOCK) -o requirements.txt
+
+clean: ## remove everything that was built, but not .venv
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,189 @@
+"""Facts about the repository: the lock, the Makefile, and that no file tells of a machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+
+import pytest
+
+from tools.settings import ROOT, find_notebooks
+
+LOCK = (ROOT / "requirements.txt").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+# Make run by a test must not take part in the make that runs the tests.
+ENV = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
+def make(*arguments):
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        env=ENV,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def names(lines):
+    """Return the package names that requirement lines begin with."""
+    found = (re.match(r"[A-Za-z0-9][\w.-]*", line.strip()) for line in lines)
+    return {normal(match[0]) for match in found if match}
+
+
+def pins():
+    """Return each pinned package of the lock with its number of hashes."""
+    entries = re.split(r"\n(?=\S)", LOCK.replace("\\\n", " ").strip())
+    return [
+        (entry.split("==")[0], "==" in entry, entry.count("--hash=sha256:")) for entry in entries
+    ]
+
+
+def project_files():
+    """Return the files that are, or would be, committed."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git repository")
+    paths = [ROOT / name for name in result.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def texts():
+    for path in project_files():
+        try:
+            yield path, path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def test_every_package_is_pinned_with_hashes():
+    assert len(pins()) > 50
+    assert [name for name, pinned, hashes in pins() if not pinned or not hashes] == []
+
+
+def test_the_lock_names_no_index():
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|^-[if] ", LOCK, re.MULTILINE)
+
+
+def test_the_lock_holds_what_requirements_in_names():
+    wanted = names((ROOT / "requirements.in").read_text().splitlines())
+    assert wanted
+    assert wanted - {normal(name) for name, _, _ in pins()} == set()
+
+
+def test_the_library_needs_numpy_and_scipy_only_and_the_lock_has_its_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert names(project["dependencies"]) == {"numpy", "scipy"}
+    wanted = names(project["optional-dependencies"]["book"])
+    assert wanted - {normal(name) for name, _, _ in pins()} == set()
+
+
+def test_package_version_is_the_one_that_is_cited():
+    from reluspec_lib import __version__
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert project["version"] == cited[1] == __version__
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_file_tells_of_a_machine():
+    # Written so that this file does not find itself.
+    folders = "|".join(["ho" + "me", "Us" + "ers", "ro" + "ot", "wo" + "rk", "t" + "mp"])
+    hosts = "|".join(["py" + r"pi\.org", "python" + r"hosted\.org"])
+    trace = re.compile(rf"(?<![\w.:/<])/(?:{folders})/[\w.-]+|{hosts}|[A-Z]:\\Us" + "ers")
+    found = []
+    for path, text in texts():
+        if path.suffix == ".ipynb":  # base64 holds any string by chance
+            text = re.sub(r'"image/png": "[^"]*"', "", text)
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in trace.finditer(text)]
+    assert found == []
+
+
+def test_text_files_end_with_one_newline_and_no_line_with_blanks():
+    bad = [
+        str(path.relative_to(ROOT))
+        for path, text in texts()
+        if path.suffix in {".py", ".md", ".yml", ".yaml", ".toml", ".sh", ".css", ".js", ".cff", ""}
+        and text
+        and (not text.endswith("\n") or text.endswith("\n\n") or re.search(r"[ \t]\n", text))
+    ]
+    assert bad == []
+
+
+def test_all_notebooks_are_in_the_table_of_contents():
+    toc = (ROOT / "_toc.yml").read_text()
+    listed = set(re.findall(r"(?:root|file): *(\S+)", toc))
+    stems = {str(path.relative_to(ROOT).with_suffix("")) for path in find_notebooks()}
+    assert stems - listed == set()
+
+
+def test_help_lists_every_target():
+    targets = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+    assert set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE)) == set(targets)
+    listed = re.findall(r"^make (\S+) +\S", make("help").stdout, re.MULTILINE)
+    assert listed == targets
+    assert make().stdout == make("help").stdout
+
+
+@pytest.mark.parametrize("target", ["book", "test"])
+def test_an_unsuitable_python_gives_one_line(target, tmp_path):
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    result = make(target, f"PYTHON={old}")
+    lines = (result.stdout + result.stderr).splitlines()
+    assert result.returncode != 0
+    assert len(lines) == 1
+    assert re.search(rf"needs Python 3\.11, 3\.12 or 3\.13.*{re.escape(str(old))} is not", lines[0])
+
+
+FAKE_PYTHON = """#!/bin/sh
+echo "$@" >>"{log}"
+case "$1 $2" in
+"-m venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+"-c "*) echo 3.12 ;;
+esac
+"""
+
+
+def test_set_up_is_done_once_and_again_after_a_change(tmp_path):
+    log = tmp_path / "log"
+    python = tmp_path / "python3"
+    python.write_text(FAKE_PYTHON.format(log=log))
+    python.chmod(0o755)
+    (tmp_path / "tools").mkdir()
+    for name in ("tools/setup.sh", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def calls():
+        log.write_text("")
+        command = ["tools/setup.sh", "install", str(python)]
+        subprocess.run(command, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=True)
+        return [line for line in log.read_text().splitlines() if line.startswith("-m")]
+
+    venv, pinned, package = calls()
+    assert venv == "-m venv .venv"
+    assert "--require-hashes -r requirements.txt" in pinned
+    assert "--no-deps --no-build-isolation -e ." in package
+    assert calls() == []
+    with (tmp_path / "pyproject.toml").open("a") as file:
+        file.write("# changed")
+    assert calls() == [package]
+    with (tmp_path / "requirements.txt").open("a") as file:
+        file.write("# changed")
+    assert calls() == [venv, pinned, package]
+
+
+def test_ci_runs_exactly_make_test():
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert re.findall(r"^(?:exec )?make .*$", ci, re.MULTILINE) == ["exec make test </dev/null"]

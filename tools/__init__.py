@@ -1,0 +1,1 @@
+"""What builds, runs and verifies the book. Nothing here is imported by the notebooks."""

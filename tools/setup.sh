@@ -1,0 +1,63 @@
+#!/bin/sh
+# Sets up .venv for the Makefile.
+#   setup.sh find [PYTHON]   prints the Python 3.11-3.13 to use (only PYTHON if named), or nothing
+#   setup.sh install PYTHON  makes .venv hold exactly requirements.txt and this package
+set -eu
+cd "$(dirname "$0")/.."
+
+find_python() {
+    if [ -n "$1" ]; then
+        set -- "$1"
+    else
+        # An environment that is there settles the question.
+        set -- .venv/bin/python python3.12 python3.13 python3.11 python3 python
+    fi
+    for candidate in "$@"; do
+        # ensurepip: Debian ships Python without what venv needs. _base_executable: not the venv
+        # that this one may be, which install may have to remove.
+        if "$candidate" -c 'import ensurepip, sys, venv
+supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+print(sys._base_executable) if supported else sys.exit(1)' 2>/dev/null; then
+            return
+        fi
+    done
+}
+
+install() {
+    python=$1
+    here=$(pwd)
+    # Contents, not times: a fresh checkout has new times and the same files.
+    lock="$(cksum <requirements.txt) $("$python" -c 'import sys; print(sys.version_info[:3])') $here"
+    package="$(cksum <pyproject.toml) $lock"
+    stamp=.venv/.installed
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$package" ]; then
+        return
+    fi
+
+    if ! [ -f .venv/.locked ] || [ "$(cat .venv/.locked)" != "$lock" ]; then
+        echo "setting up .venv with $("$python" --version): about a minute, once"
+        rm -rf .venv
+        "$python" -m venv .venv
+        # uv is faster where it is there; pip does the same.
+        command -v uv >/dev/null 2>&1 &&
+            uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.txt ||
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+                --require-hashes -r requirements.txt
+        # A first import that builds the font cache writes to stderr, which is an output.
+        MPLCONFIGDIR="$here/.venv/matplotlib" .venv/bin/python -c 'import matplotlib.font_manager'
+        echo "$lock" >.venv/.locked
+    fi
+    # Apart from the lock, since pip wants a hash for everything in one command.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --no-deps --no-build-isolation -e .
+    echo "$package" >"$stamp"
+}
+
+case ${1-} in
+find) find_python "${2-}" ;;
+install) install "$2" ;;
+*)
+    echo "usage: setup.sh find [PYTHON] | install PYTHON" >&2
+    exit 2
+    ;;
+esac

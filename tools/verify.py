@@ -1,0 +1,204 @@
+"""Verify the book: run every gate, show what each does and how long it took, and count."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.settings import BUILD, ROOT, environment, shown
+
+__all__ = ["STAGES", "Stage", "main", "verdict", "verify"]
+
+PYTHON = sys.executable
+PYTEST = [PYTHON, "-m", "pytest", "-q", "--tb=short", "--color=no"]
+HEARTBEAT = 30.0  # seconds between signs of life where the output is not a terminal
+BUILT = ["tests/test_pages.py", "tests/test_browser.py"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One gate: commands that all have to succeed."""
+
+    name: str
+    what: str
+    commands: Sequence[Sequence[str]]
+    needs: tuple[str, ...] = ()
+    pytest: bool = False
+    may_skip: bool = False
+
+
+STAGES = (
+    Stage(
+        "lint",
+        "ruff: code and notebooks keep the rules and the layout",
+        [
+            [PYTHON, "-m", "ruff", "check", "."],
+            [PYTHON, "-m", "ruff", "format", "--check", "."],
+        ],
+    ),
+    Stage("types", "mypy: the library is fully typed", [[PYTHON, "-m", "mypy"]]),
+    Stage(
+        "library",
+        "pytest: the library, its doctests, the tools and the form of the notebooks",
+        [[*PYTEST, "-n", "2", "--durations=5", *(f"--ignore={path}" for path in BUILT)]],
+        pytest=True,
+    ),
+    Stage(
+        "notebooks",
+        "nbval: every notebook gives its stored outputs and figures again",
+        [
+            [
+                *[*PYTEST, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"],
+                *["-n", "2", "--dist", "loadfile", "book"],
+            ]
+        ],
+        pytest=True,
+    ),
+    Stage(
+        "figures",
+        "a second run of every notebook: same figures to the byte, time and memory in their limits",
+        [[PYTHON, "-m", "tools.notebooks", "check", "--jobs", "2"]],
+    ),
+    Stage("book", "jupyter-book: every warning is an error", [[PYTHON, "-m", "tools.build"]]),
+    Stage(
+        "pages",
+        "pytest: the built pages ask nothing of other hosts and hold no left-over markup",
+        [[*PYTEST, BUILT[0]]],
+        needs=("book",),
+        pytest=True,
+    ),
+    Stage(
+        "browser",
+        "pytest: the pages in Chromium, wide and on a phone, light and dark",
+        [[*PYTEST, BUILT[1]]],
+        needs=("book",),
+        pytest=True,
+        may_skip=True,
+    ),
+)
+
+
+def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, str]:
+    """Run a command; show its latest line while it runs; return exit status and all output."""
+    start = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    pieces: list[bytes] = []
+
+    def collect(descriptor: int) -> None:
+        while piece := os.read(descriptor, 65536):
+            pieces.append(piece)
+
+    reader = threading.Thread(target=collect, args=(process.stdout.fileno(),), daemon=True)
+    reader.start()
+    terminal = sys.stdout.isatty()
+    pause = 0.5 if terminal else HEARTBEAT
+    while True:
+        reader.join(pause)
+        if not reader.is_alive():
+            break
+        lines = b"".join(pieces).decode(errors="replace").split("\n")
+        latest = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        status = f"      {time.monotonic() - start:4.0f} s  {latest[-80:]}"
+        print(f"\r\033[K{status[:99]}" if terminal else status, end="" if terminal else "\n")
+        sys.stdout.flush()
+    code = process.wait()
+    process.stdout.close()
+    if terminal:
+        print("\r\033[K", end="", flush=True)
+    return code, b"".join(pieces).decode(errors="replace")
+
+
+def verdict(stage: Stage, code: int, output: str, *, strict: bool = False) -> tuple[str, str]:
+    """Return ``passed``, ``failed`` or ``skipped`` and a line that says why.
+
+    A pytest that ran nothing, or skipped everything it found, has verified nothing.
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if code or not stage.pytest:
+        return ("failed" if code else "passed"), last
+    if re.search(r"\b\d+ passed\b", last):
+        return "passed", last
+    reasons = [line for line in lines if line.startswith("SKIPPED")]
+    reason = reasons[0].partition("] ")[2] if reasons else last
+    if stage.may_skip and not strict and re.search(r"\b\d+ skipped\b", last):
+        return "skipped", reason
+    return "failed", f"no test ran: {reason}"
+
+
+def verify(stages: Sequence[Stage], logs: Path, *, strict: bool = False) -> int:
+    """Run stages, print a table and the count, return 1 if one failed."""
+    env = os.environ | environment() | {"PYTHONUNBUFFERED": "1"}
+    # A pytest that this one runs under must not pass its settings on.
+    env = {name: value for name, value in env.items() if not name.startswith("PYTEST_")}
+    logs.mkdir(parents=True, exist_ok=True)
+    results: dict[str, str] = {}
+    table = []
+    for k, stage in enumerate(stages, 1):
+        print(f"[{k}/{len(stages)}] {stage.name}: {stage.what}", flush=True)
+        start = time.monotonic()
+        blocked = [name for name in stage.needs if results.get(name) == "failed"]
+        if blocked:
+            result, why = "failed", f"not run: it needs {', '.join(blocked)}"
+        else:
+            output = ""
+            for command in stage.commands:
+                code, text = run(command, env)
+                output += text
+                result, why = verdict(stage, code, text, strict=strict)
+                if result == "failed":
+                    break
+            log = logs / f"{stage.name}.log"
+            log.write_text(output, encoding="utf-8")
+            if result == "failed":
+                print(output.rstrip())
+        seconds = time.monotonic() - start
+        results[stage.name] = result
+        table.append((stage.name, result, seconds, why))
+        print(f"      {result} in {seconds:.1f} s: {why}", flush=True)
+    count = {word: list(results.values()).count(word) for word in ("passed", "failed", "skipped")}
+    print()
+    for name, result, seconds, why in table:
+        reason = "" if result == "passed" else f"  {why}"
+        print(f"{name:10} {result:8} {seconds:6.1f} s{reason}")
+    print(f"{'total':10} {'':8} {sum(row[2] for row in table):6.1f} s  logs in {shown(logs)}")
+    skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+    print(f"{count['passed']} passed, {count['failed']} failed{skipped}")
+    return 1 if count["failed"] else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    names = [stage.name for stage in STAGES]
+    parser = argparse.ArgumentParser(prog="tools.verify", description=__doc__)
+    parser.add_argument("--only", default="", help=f"stages with commas: {','.join(names)}")
+    options = parser.parse_args(arguments)
+    chosen = [name for name in options.only.split(",") if name]
+    if unknown := sorted(set(chosen) - set(names)):
+        parser.error(f"no stage {', '.join(unknown)}; there are {', '.join(names)}")
+    stages = [stage for stage in STAGES if not chosen or stage.name in chosen]
+    strict = os.environ.get("REQUIRE_BROWSER") == "1"
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    return verify(stages, BUILD / "verify", strict=strict)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
