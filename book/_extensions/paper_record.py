@@ -1,0 +1,164 @@
+"""The two sources of the verification page, and where the book treats what they name.
+
+* ``book/statements.yml`` lists the items of the paper (theorems, equations, sections, ...).
+* The committed notebooks hold in their outputs one ledger per verified statement, see
+  :mod:`reluspec_lib.ledger`. The chapter of a statement is the notebook whose ledger names it.
+
+What does not fit together is a warning, so that a build with ``-W`` fails: a ledger or badge that
+names an unknown statement, one statement in two ledgers, a ledger without its badge, an item that
+refers to an unknown one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+from reluspec_lib import ledger
+
+logger = logging.getLogger(__name__)
+
+STATEMENTS = Path(__file__).resolve().parent.parent / "statements.yml"
+KINDS = {
+    "theorem": "Theorem",
+    "lemma": "Lemma",
+    "remark": "Remark",
+    "equation": "Equation",
+    "claim": "Claim",
+    "table": "Table",
+    "figure": "Figure",
+    "section": "Section",
+    "appendix": "Appendix",
+    "own": "Beyond the paper",
+}
+RELATIONS = {"corrects", "illustrates", "proves", "restores", "sharpens", "tests", "uses"}
+KEYS = {"id", "kind", "number", "title", "claim", "relation", "note", "verify", "summary", "see"}
+
+
+def warn(message: str, location: Any = None) -> None:
+    """Issue a warning of this extension."""
+    logger.warning(message, location=location, type="reluspec", subtype="verification")
+
+
+def load_statements(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the items of the paper by id, in the order of the file."""
+    statements: dict[str, dict[str, Any]] = {}
+    for item in yaml.safe_load(path.read_text(encoding="utf-8")):
+        problems = [f"unknown key {key!r}" for key in item.keys() - KEYS]
+        problems += [f"no {key}" for key in ("id", "kind", "title") if not item.get(key)]
+        if item.get("kind") not in KINDS:
+            problems.append(f"kind {item.get('kind')!r}, allowed are {sorted(KINDS)}")
+        if item.get("relation", "uses") not in RELATIONS:
+            problems.append(f"relation {item['relation']!r}, allowed are {sorted(RELATIONS)}")
+        if item.get("verify") and not item.get("claim"):
+            problems.append("to be verified, but without claim")
+        if item.get("id") in statements:
+            problems.append("id used twice")
+        if problems:
+            raise ExtensionError(f"{path.name}: {item.get('id', item)}: {'; '.join(problems)}")
+        statements[item["id"]] = item
+    return statements
+
+
+def load_ledgers(
+    env: BuildEnvironment, statements: dict[str, dict[str, Any]]
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return statement -> (docname, ledger) from the stored outputs of the book's notebooks."""
+    ledgers: dict[str, tuple[str, dict[str, Any]]] = {}
+    for docname in sorted(env.found_docs):
+        path = Path(env.doc2path(docname))
+        if path.suffix != ".ipynb":
+            continue
+        for record in ledger.read(path):
+            statement = record["statement"]
+            if statement not in statements:
+                warn(f"ledger of {statement!r}, which statements.yml does not list", docname)
+            elif not statements[statement].get("verify"):
+                warn(f"ledger of {statement!r}, not marked 'verify' in statements.yml", docname)
+            elif statement in ledgers:
+                warn(f"second ledger of {statement!r}, after {ledgers[statement][0]}", docname)
+            else:
+                ledgers[statement] = (docname, record)
+    return ledgers
+
+
+def read_sources(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Read both sources; return the pages to build again because a source changed."""
+    env.reluspec_statements = load_statements(STATEMENTS)
+    env.reluspec_ledgers = load_ledgers(env, env.reluspec_statements)
+    content = json.dumps([env.reluspec_statements, env.reluspec_ledgers], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    known, env.reluspec_digest = getattr(env, "reluspec_digest", None), digest
+    pages = getattr(env, "reluspec_pages", {})
+    return [] if known == digest else sorted(pages.keys() & env.found_docs)
+
+
+def check_consistency(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn where the record, the badges and statements.yml do not fit together."""
+    pages = getattr(env, "reluspec_pages", {})
+    for statement, (docname, _) in env.reluspec_ledgers.items():
+        if statement not in pages.get(docname, {}).get("badge", []):
+            warn(f"ledger of {statement!r} without a {{verified}} badge in its chapter", docname)
+        if anchor(env, statement) is None:
+            warn(f"ledger of {statement!r}, but nothing in the book has this label", docname)
+    for docname, shown in pages.items():
+        for statement in shown.get("badge", []):
+            if env.reluspec_ledgers.get(statement, (docname,))[0] != docname:
+                warn(f"badge of {statement!r} outside the chapter that verifies it", docname)
+    for statement, item in env.reluspec_statements.items():
+        for other in item.get("see", []):
+            # A page that does not exist yet is one that will be written; an id must exist.
+            if not other.startswith("book/") and other not in env.reluspec_statements:
+                warn(f"statements.yml: {statement} refers to unknown {other!r}")
+
+
+def anchor(env: BuildEnvironment, label: str) -> tuple[str, str] | None:
+    """Return (docname, id) of what carries this label: theorem, equation, section or figure."""
+    proof = getattr(env, "proof_list", {}).get(label)
+    if proof:
+        return proof["docname"], label
+    equation = env.get_domain("math").equations.get(label)
+    if equation:
+        return equation[0], nodes.make_id(f"equation-{label}")
+    target = env.get_domain("std").anonlabels.get(label)
+    return (target[0], target[1]) if target else None
+
+
+def addresses(env: BuildEnvironment, statement: str) -> list[tuple[str, str]]:
+    """Return where the book treats an item: its ledger's chapter, its label, or what it names."""
+    found = anchor(env, statement)
+    if statement in env.reluspec_ledgers:
+        chapter = env.reluspec_ledgers[statement][0]
+        return [found if found and found[0] == chapter else (chapter, "")]
+    if found:
+        return [found]
+    result: list[tuple[str, str]] = []
+    for other in env.reluspec_statements[statement].get("see", []):
+        if other in env.reluspec_statements:
+            result += addresses(env, other)
+        elif other in env.found_docs:
+            result.append((other, ""))
+    return list(dict.fromkeys(result))
+
+
+def name_of(item: dict[str, Any]) -> str:
+    """Return for example 'Theorem 3.1', or the title of what has no number."""
+    return f"{KINDS[item['kind']]} {item['number']}" if item.get("number") else item["title"]
+
+
+def chapter_title(env: BuildEnvironment, docname: str) -> str:
+    """Return the number and title of a page."""
+    number = env.toc_secnumbers.get(docname, {}).get("", ())
+    prefix = ".".join(map(str, number)) + ". " if number else ""
+    return prefix + env.titles[docname].astext()
