@@ -21,7 +21,7 @@ FIGURE = {
         "figure": {"caption": "A line.", "name": "fig-line"},
     }
 }
-THEOREM = ":::{prf:theorem} Theorem 3.1\n:label: theorem-3-1\nA limit.\n:::"
+THEOREM = ":::{prf:theorem} 3.1 (the norm)\n:label: theorem-3-1\n:nonumber:\nA limit.\n:::"
 EXERCISE = ":::{exercise}\n:label: ex-one\nShow it.\n:::"
 SOLUTION = ":::{solution} ex-one\nIt is shown so.\n:::"
 
@@ -138,6 +138,12 @@ BROKEN = [
     ("outputs_stored", clear_outputs("record"), "no output is stored"),
     ("outputs_stored", with_source("for i in range(3):\n    print(i)"), "no output is stored"),
     ("outputs_stored", with_source("x[0], x[1]"), "no output is stored"),
+    ("statements_carry_the_papers_numbers", set_markdown(":nonumber:\n", ""), "without :nonumber:"),
+    (
+        "statements_carry_the_papers_numbers",
+        set_markdown("A limit.", "See {prf:ref}`theorem-3-2`."),
+        "has no text",
+    ),
     ("no_failures_stored", with_source("1 / 0", ERROR), "an error"),
     ("no_failures_stored", with_source("warn()", STDERR), "stderr"),
     ("plain_python", with_source("%timeit x.sum()"), "not plain Python"),

@@ -8,6 +8,7 @@ import tomllib
 
 import pytest
 
+from tools.notebooks import COVER, LANDING, all_figures, read
 from tools.settings import ROOT, find_notebooks
 
 LOCK = (ROOT / "requirements.txt").read_text()
@@ -187,3 +188,8 @@ def test_ci_runs_exactly_make_test():
     ci = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert re.findall(r"^(?:exec )?make .*$", ci, re.MULTILINE) == ["exec make test </dev/null"]
+
+
+def test_the_picture_in_the_readme_is_the_one_on_the_landing_page():
+    assert COVER.read_bytes() == all_figures(read(LANDING))[0]
+    assert str(COVER.relative_to(ROOT)) in (ROOT / "README.md").read_text()

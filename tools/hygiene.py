@@ -426,6 +426,19 @@ def theorems_verified(nb: NotebookNode) -> list[str]:
     return [f"it states a {stated[0]} but no output holds {LEDGER}: show the ledger at the end"]
 
 
+@rule
+def statements_carry_the_papers_numbers(nb: NotebookNode) -> list[str]:
+    """Statements are unnumbered, with the paper's number in the title; references have a text."""
+    found = []
+    opening = r"^[:`]{3,}\{prf:(?!proof)(\w+)\}.*\n((?::\w+:.*\n)*)"
+    for kind, options in re.findall(opening, markdown(nb), re.MULTILINE):
+        if ":nonumber:" not in options:
+            found.append(f"a {kind} without :nonumber:, so that the book would number it again")
+    for target in re.findall(r"\{prf:ref\}`([^`<]*)`", markdown(nb)):
+        found.append(f"{{prf:ref}}`{target}` has no text, and what it names has no number")
+    return found
+
+
 def problems(path: Path) -> list[str]:
     """Return all that breaks a rule in the notebook at a path."""
     nb = read(path)

@@ -25,10 +25,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools.settings import BUILD, ROOT, environment, find_notebooks, shown
+from tools.settings import BOOK, BUILD, ROOT, environment, find_notebooks, shown
 
 __all__ = [
+    "COVER",
+    "LANDING",
     "Run",
+    "all_figures",
     "compare_figures",
     "figures",
     "normalised",
@@ -37,6 +40,9 @@ __all__ = [
     "record_path",
     "to_text",
 ]
+
+# The first figure of the landing page is the picture in the README.
+LANDING, COVER = BOOK / "index.ipynb", BOOK / "_static" / "cover.png"
 
 SECONDS = 60.0
 MEGABYTES = 2000.0
@@ -109,6 +115,11 @@ def figures(outputs: Sequence[Any]) -> list[bytes]:
         for output in outputs
         if "image/png" in output.get("data", {})
     ]
+
+
+def all_figures(nb: NotebookNode) -> list[bytes]:
+    """Return the PNG images of a notebook, in its order."""
+    return [png for cell in nb.cells for png in figures(cell.get("outputs", []))]
 
 
 def digests(outputs: Sequence[Any]) -> list[str]:
@@ -210,6 +221,8 @@ def store(run: Run, before: bytes) -> tuple[str, list[str]]:
     draft = run.path.with_name(f".{run.path.name}.new")
     draft.write_bytes(after)
     os.replace(draft, run.path)
+    if run.path.resolve() == LANDING:
+        COVER.write_bytes(all_figures(run.nb)[0])
     return "stored", []
 
 
@@ -222,7 +235,7 @@ async def run_all(mode: str, paths: Sequence[Path], jobs: int) -> int:
         async with slots:
             before = path.read_bytes()
             run = await execute(path)
-        count = sum(len(figures(cell.get("outputs", []))) for cell in run.nb.cells)
+        count = len(all_figures(run.nb))
         if run.error:
             done, problems = "failed", [run.error]
         elif mode == "store":
