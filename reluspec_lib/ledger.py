@@ -417,7 +417,9 @@ def _simplify(expression: Any) -> Any:
     if isinstance(expression, sp.MatrixBase):
         entries = expression.applyfunc(_simplify)
         return sp.S.Zero if entries.is_zero_matrix else entries
-    for step in (sp.expand_func, lambda e: e.rewrite(sp.gamma), sp.gammasimp, sp.simplify):
+    # Beta functions open up only after the rewrite, so functions are expanded before and after it.
+    gammas = (sp.expand_func, lambda e: e.rewrite(sp.gamma), sp.expand_func)
+    for step in (*gammas, sp.gammasimp, sp.simplify):
         expression = step(expression)
         if expression == 0:
             break
