@@ -9,14 +9,16 @@ sphere
 groups
     The groups of approximate eigenvectors of the Fisher information and their limit functions.
 fisher
-    The Fisher information matrix in closed form.
+    The Fisher information matrix: entries, products, leading spectrum.
+harmonics
+    Spherical harmonics of every degree and the spectrum at infinite width.
 simulate
     Monte Carlo over independent hidden weights.
 ledger
     The record of what a chapter of the book verified.
 """
 
-from reluspec_lib import fisher, groups, ledger, network, simulate, sphere
+from reluspec_lib import fisher, groups, harmonics, ledger, network, simulate, sphere
 from reluspec_lib.network import features, forward, sample_weights
 
 __version__ = "0.1.0"
@@ -26,6 +28,7 @@ __all__ = [
     "fisher",
     "forward",
     "groups",
+    "harmonics",
     "ledger",
     "network",
     "sample_weights",

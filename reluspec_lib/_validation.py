@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
-__all__ = ["Array", "check_count", "check_inputs", "check_readout", "check_rng", "check_weights"]
+__all__ = [
+    "Array",
+    "check_count",
+    "check_inputs",
+    "check_interval",
+    "check_readout",
+    "check_rng",
+    "check_weights",
+]
 
 
 def check_count(name: str, value: Any, minimum: int = 1) -> int:
@@ -39,7 +47,7 @@ def check_rng(rng: Any) -> np.random.Generator:
     return rng
 
 
-def _as_floating(name: str, value: ArrayLike) -> Array:
+def as_floating(name: str, value: ArrayLike) -> Array:
     """Return a float32 or float64 array: float32 is kept, every other real type becomes float64."""
     try:
         array = np.asarray(value)
@@ -61,7 +69,7 @@ def _as_floating(name: str, value: ArrayLike) -> Array:
 
 def check_weights(W: ArrayLike) -> Array:
     """Return hidden weights as a finite floating array of shape (d, m)."""
-    weights = _as_floating("W", W)
+    weights = as_floating("W", W)
     if weights.ndim != 2:
         raise ValueError(f"W must have shape (d, m), got shape {weights.shape}")
     return weights
@@ -69,7 +77,7 @@ def check_weights(W: ArrayLike) -> Array:
 
 def check_inputs(x: ArrayLike, d: int | None = None) -> Array:
     """Return inputs as a finite floating array of shape (n, d) or (d,)."""
-    inputs = _as_floating("x", x)
+    inputs = as_floating("x", x)
     if inputs.ndim not in (1, 2):
         raise ValueError(f"x must have shape (n, d) or (d,), got shape {inputs.shape}")
     if d is not None and inputs.shape[-1] != d:
@@ -81,10 +89,24 @@ def check_inputs(x: ArrayLike, d: int | None = None) -> Array:
 
 def check_readout(V: ArrayLike, m: int) -> Array:
     """Return readout weights as a finite floating array of shape (m, K) or (m,)."""
-    readout = _as_floating("V", V)
+    readout = as_floating("V", V)
     if readout.ndim not in (1, 2) or readout.shape[0] != m:
         raise ValueError(
             f"V must have shape (m, K) or (m,) with m = {m}, the number of columns of W, "
             f"got shape {readout.shape}"
         )
     return readout
+
+
+def check_interval(name: str, value: ArrayLike) -> Array:
+    """Return points of [-1, 1] as a float64 array, or raise a ValueError."""
+    try:
+        if np.iscomplexobj(value):
+            raise TypeError
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be real numbers, got {value!r}") from None
+    # The comparison is False for NaN, so NaN is refused with the rest.
+    if not (np.abs(array) <= 1).all():
+        raise ValueError(f"{name} must lie in [-1, 1], got {array[~(np.abs(array) <= 1)].flat[0]}")
+    return array

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluspec_lib._validation import Array, check_count
+from reluspec_lib._validation import Array, check_count, check_interval
 
 __all__ = [
     "absolute_moment",
@@ -30,7 +30,7 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 /
 _STIRLING_FROM = 10.0
 
 
-def _log_gamma_ratio(x: float, s: float) -> float:
+def log_gamma_ratio(x: float, s: float) -> float:
     """Return log(Gamma(x + s) / Gamma(x)) to a few rounding units times s, x > 0, s >= 0.
 
     From Stirling's series of both terms, with their common large part cancelled by hand.
@@ -42,19 +42,6 @@ def _log_gamma_ratio(x: float, s: float) -> float:
         return sum(c / y ** (2 * k + 1) for k, c in enumerate(_STIRLING))
 
     return (x + s - 0.5) * math.log1p(s / x) + s * math.log(x) - s + tail(x + s) - tail(x)
-
-
-def _check_interval(name: str, value: ArrayLike) -> Array:
-    try:
-        if np.iscomplexobj(value):
-            raise TypeError
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be real numbers, got {value!r}") from None
-    # The comparison is False for NaN, so NaN is refused with the rest.
-    if not (np.abs(array) <= 1).all():
-        raise ValueError(f"{name} must lie in [-1, 1], got {array[~(np.abs(array) <= 1)].flat[0]}")
-    return array
 
 
 def absolute_moment(d: int, powers: Sequence[int]) -> float:
@@ -95,8 +82,8 @@ def absolute_moment(d: int, powers: Sequence[int]) -> float:
         raise ValueError(f"powers must be a sequence of integers >= 0, got {powers!r}") from None
     if len(powers) > d:
         raise ValueError(f"powers must have at most d = {d} entries, got {len(powers)}")
-    log_moment = -_log_gamma_ratio(d / 2, sum(powers) / 2)
-    return math.exp(log_moment + sum(_log_gamma_ratio(0.5, p / 2) for p in powers))
+    log_moment = -log_gamma_ratio(d / 2, sum(powers) / 2)
+    return math.exp(log_moment + sum(log_gamma_ratio(0.5, p / 2) for p in powers))
 
 
 def relu_moment(d: int, a: int, b: int = 0) -> float:
@@ -202,10 +189,10 @@ def marginal_density(d: int, t: ArrayLike) -> Array:
     [0.5, 0.5]
     """
     d = check_count("d", d, minimum=2)
-    t = _check_interval("t", t)
+    t = check_interval("t", t)
     # Where 1 - t^2 would lose digits it is taken apart into its factors.
     log_rest = np.where(np.abs(t) < 0.5, _log1p(-(t**2)), _log1p(-t) + _log1p(t))
-    constant = math.exp(_log_gamma_ratio((d - 1) / 2, 0.5)) / math.sqrt(math.pi)
+    constant = math.exp(log_gamma_ratio((d - 1) / 2, 0.5)) / math.sqrt(math.pi)
     return constant * _power(log_rest, (d - 3) / 2)
 
 
@@ -241,7 +228,7 @@ def bivariate_density(d: int, s: ArrayLike, t: ArrayLike) -> Array:
     [0.318309886184, 0.318309886184]
     """
     d = check_count("d", d, minimum=3)
-    squares = _check_interval("s", s) ** 2 + _check_interval("t", t) ** 2
+    squares = check_interval("s", s) ** 2 + check_interval("t", t) ** 2
     density = (d - 2) / (2 * math.pi) * _power(_log1p(-np.minimum(squares, 1.0)), (d - 4) / 2)
     return np.where(squares <= 1, density, 0.0)
 
