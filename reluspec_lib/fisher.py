@@ -271,10 +271,10 @@ class Spectrum:
 
     Attributes
     ----------
-    eigenvalues : ndarray, shape (k,)
-        In decreasing order.
-    eigenvectors : ndarray, shape (m, k), or None
-        Orthonormal columns, if they were asked for.
+    eigenvalues : ndarray
+        Shape (k,), in decreasing order.
+    eigenvectors : ndarray or None
+        Shape (m, k), orthonormal columns, if they were asked for.
     error : float
         Estimate of the largest relative error of the eigenvalues; a rounding unit times the
         condition for a dense solver.

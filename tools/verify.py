@@ -115,8 +115,8 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, str]:
             break
         lines = b"".join(pieces).decode(errors="replace").split("\n")
         latest = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        status = f"      {time.monotonic() - start:4.0f} s  {latest[-80:]}"
-        print(f"\r\033[K{status[:99]}" if terminal else status, end="" if terminal else "\n")
+        status = f"      {time.monotonic() - start:4.0f} s  {latest[-88:]}"
+        print(f"\r\033[K{status[:104]}" if terminal else status, end="" if terminal else "\n")
         sys.stdout.flush()
     code = process.wait()
     process.stdout.close()
