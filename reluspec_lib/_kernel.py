@@ -10,7 +10,7 @@ import numpy as np
 from reluspec_lib._threads import run
 from reluspec_lib._validation import Array
 
-__all__ = ["COEFFICIENTS", "Kernel", "Product", "norms_and_directions", "tiles"]
+__all__ = ["COEFFICIENTS", "Kernel", "Product", "norms_and_directions", "strips", "tiles"]
 
 # Rows and columns of a tile of J: its buffers stay in the second-level cache.
 _TILE = 160
@@ -72,6 +72,11 @@ class Kernel:
         np.maximum(half, self.zeros[:height, :width], out=half)
         kernel += half
         return kernel
+
+
+def strips(m: int) -> int:
+    """Return the number of rows of tiles, which is how many workers can share the work."""
+    return -(-m // _TILE)
 
 
 def tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:

@@ -17,12 +17,12 @@ Result = TypeVar("Result")
 _CONTROLLER: list[Any] = []
 
 
-def check_workers(workers: int | None) -> int:
-    """Return the number of threads to use: all processors of this process for None."""
-    if workers is not None:
-        return check_count("workers", workers)
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1
+def check_workers(workers: int | None, pieces: int) -> int:
+    """Return the number of threads for work in so many pieces; None asks for all processors."""
+    if workers is None:
+        available = getattr(os, "sched_getaffinity", None)
+        workers = len(available(0)) if available else os.cpu_count() or 1
+    return min(check_count("workers", workers), pieces)
 
 
 def run(task: Callable[[int], Result], workers: int) -> list[Result]:

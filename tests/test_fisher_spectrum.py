@@ -160,6 +160,13 @@ def test_other_solvers_take_over_and_say_so(d, m, k, solver):
     assert np.abs(residual).max() < 1e-6
 
 
+def test_weights_far_from_isotropic_go_to_lanczos():
+    W = weights(5, 600) * np.array([4, 2, 1, 0.5, 0.25])[:, None]
+    found = fisher.spectrum(W)
+    assert found.solver == "lanczos"
+    np.testing.assert_allclose(found.eigenvalues, exact(W)[:20], rtol=1e-8)
+
+
 def test_all_eigenvalues_can_be_asked_for():
     W = weights(2, 30)
     np.testing.assert_allclose(fisher.spectrum(W, 30).eigenvalues, exact(W), atol=1e-14)
