@@ -1,9 +1,9 @@
 """Theorems, proofs and exercises as valid HTML, under the numbers of the paper.
 
 sphinx-proof and sphinx-exercise put the body of a statement into a section without a title, all
-of them with one id, and an unnumbered statement twice under its own. Ids must differ within a
-page, readers of the page's outline find sections that have no name, and sphinx-codeautolink stops
-at them. A box does what is needed.
+of them with one id, give one id to all proofs, and write that of an unnumbered statement twice.
+Ids must differ within a page, readers of the page's outline find sections that have no name, and
+sphinx-codeautolink stops at them. A box does what is needed.
 
 Statements keep the numbers that they have in the paper, which is how they are cited: they are
 unnumbered for Sphinx, and their title begins with the number.
@@ -16,7 +16,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
-from sphinx_proof.nodes import unenumerable_node
+from sphinx_proof.nodes import proof_node, unenumerable_node
 
 
 class box(nodes.General, nodes.Element):
@@ -36,6 +36,9 @@ class TheoremBoxes(SphinxTransform):
                 inner = box("", *section.children)
                 section.replace_self(inner)
                 inner["ids"] = []  # docutils hands them on
+        for proof in self.document.findall(proof_node):
+            for admonition in proof.findall(nodes.admonition):
+                admonition["ids"] = []  # all of them "proof"
         for statement in self.document.findall(unenumerable_node):
             title = statement.next_node(nodes.title)
             title["ids"] = []
