@@ -12,10 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import FloatRect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html"))
+TALLEST = 15_000  # pixels; Chromium takes no picture of a page that is much taller
 SIZES = {"desktop": (1400, 900), "phone": (390, 844)}
 
 
@@ -44,7 +45,9 @@ def main() -> None:
                     page.goto((HTML / f"{name}.html").as_uri())
                     page.evaluate("() => window.MathJax && MathJax.startup.promise")
                     picture = target / f"{name.replace('/', '-')}-{device}-{mode}.png"
-                    page.screenshot(path=picture, full_page=True)
+                    tall = page.evaluate("() => document.documentElement.scrollHeight")
+                    area = FloatRect(x=0, y=0, width=width, height=min(tall, TALLEST))
+                    page.screenshot(path=picture, full_page=True, clip=area)
                     print(picture)
         browser.close()
 
