@@ -69,7 +69,7 @@ def matrix(W: ArrayLike, dtype: DTypeLike | None = None, workers: int | None = N
 
     Notes
     -----
-    Beyond the result, memory is a copy of W and about 1 MiB per worker.
+    Beyond the result, memory is a copy of W and about 4 MiB per worker.
     Source: section 1 of the paper; Cho and Saul (2009) for the closed form.
 
     Examples

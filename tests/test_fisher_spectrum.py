@@ -26,7 +26,7 @@ def exact(W):
 # --- products
 
 
-@pytest.mark.parametrize("m", [1, 2, 159, 160, 161, 500])
+@pytest.mark.parametrize("m", [1, 2, 319, 320, 321, 700])
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_products_equal_those_with_the_matrix(m, workers):
     W = weights(4, m)
@@ -61,7 +61,7 @@ def test_products_hold_no_matrix():
     fisher.matvec(W, V, workers=2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 4e6 < 4000**2 * 8 / 30
+    assert peak < 10e6 < 4000**2 * 8 / 12
 
 
 def test_the_operator_serves_scipys_solvers():
