@@ -324,8 +324,8 @@ def spectrum(
     Raises
     ------
     ValueError
-        If ``W`` is not a finite (d, m) array or has a zero column, ``k`` is not in 1 ... m, or
-        ``tolerance`` is not in (1e-15, 1).
+        If ``W`` is not a finite (d, m) array, or has a zero column where the group vectors are
+        used, ``k`` is not in 1 ... m, or ``tolerance`` is not in (1e-15, 1).
 
     Notes
     -----
@@ -335,8 +335,8 @@ def spectrum(
     ratio of the first eigenvalue left out to the last one kept. The first pass is in float32.
 
     If k exceeds d(d+3)/2 there is no gap after the k-th eigenvalue, and Lanczos takes over, as it
-    does where W is so far from isotropic that 8 passes do not reach the tolerance; if the block is
-    more than 0.3 m wide, a dense solver.
+    does where W is so far from isotropic that 8 passes do not reach the tolerance; if k or the
+    block exceeds 0.3 m, a dense solver.
     """
     W = check_weights(W).astype(np.float64, copy=False)
     d, m = W.shape
@@ -347,7 +347,7 @@ def spectrum(
     if not 1e-15 < tolerance < 1:
         raise ValueError(f"tolerance must be in (1e-15, 1), got {tolerance!r}")
     workers = check_workers(workers, strips(m))
-    if max(k, block) > _DENSE_SHARE * m and (k > _DENSE_SHARE * m or k <= block):
+    if max(k, block) > _DENSE_SHARE * m:
         return _dense_spectrum(W, k, vectors, workers)
     if k > block:
         return _lanczos_spectrum(W, k, vectors, tolerance, workers)

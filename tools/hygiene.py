@@ -17,12 +17,11 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from reluspec_lib.ledger import MIME_TYPE as LEDGER
 from tools.notebooks import normalised, read, to_text
 from tools.settings import find_notebooks, shown
 
 __all__ = ["LEDGER", "RULES", "problems"]
-
-LEDGER = "application/vnd.reluspec.ledger+json"
 
 CODE_LINES = 25
 WORDS_PER_LINE = 4
