@@ -14,19 +14,30 @@ harmonics
     Spherical harmonics of every degree and the spectrum at infinite width.
 simulate
     Monte Carlo over independent hidden weights.
+fluctuations
+    How far a finite network is from its limit, by the central limit theorem.
 ledger
     The record of what a chapter of the book verified.
 """
 
-from reluspec_lib import fisher, groups, harmonics, ledger, network, simulate, sphere
-from reluspec_lib.network import features, forward, sample_weights
+from reluspec_lib import fisher, fluctuations, groups, harmonics, ledger, network, simulate, sphere
+from reluspec_lib.network import (
+    StreamedWeights,
+    features,
+    forward,
+    forward_antithetic,
+    sample_weights,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "StreamedWeights",
     "features",
     "fisher",
+    "fluctuations",
     "forward",
+    "forward_antithetic",
     "groups",
     "harmonics",
     "ledger",

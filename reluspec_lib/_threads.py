@@ -1,20 +1,20 @@
-"""Threads for the tiled products: numpy releases the lock inside each tile."""
+"""Threads for the tiled products: numpy releases Python's lock inside each tile."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from reluspec_lib._validation import check_count
 
 __all__ = ["check_workers", "run"]
 
 Result = TypeVar("Result")
-
-_CONTROLLER: list[Any] = []
 
 
 def check_workers(workers: int | None, pieces: int) -> int:
@@ -27,22 +27,41 @@ def check_workers(workers: int | None, pieces: int) -> int:
 
 def run(task: Callable[[int], Result], workers: int) -> list[Result]:
     """Return task(0), ..., task(workers - 1), each in a thread of its own."""
-    if workers == 1:
-        return [task(0)]
-    with _single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(task, range(workers)))
+    with _one_blas_thread:
+        if workers == 1:
+            return [task(0)]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(task, range(workers)))
 
 
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS from starting threads of its own beside ours, where threadpoolctl is installed."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        yield
-        return
-    # Looking the libraries up takes a millisecond, so it is done once.
-    if not _CONTROLLER:
-        _CONTROLLER.append(ThreadpoolController())
-    with _CONTROLLER[0].limit(limits=1, user_api="blas"):
-        yield
+class _OneBlasThread:
+    """Keeps BLAS from starting threads of its own, so that threads count once.
+
+    The limit belongs to the process. Callers overlap, so the first one in sets it and the last one
+    out restores what was there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._callers = 0
+        self._limit: Any = None
+        self._controller: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._callers += 1
+            if self._callers > 1:
+                return
+            # Looking the libraries up takes a millisecond, so it is done once.
+            if self._controller is None:
+                self._controller = ThreadpoolController()
+            self._limit = self._controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._callers -= 1
+            if not self._callers:
+                self._limit.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()

@@ -6,6 +6,7 @@ refused with a message that names the argument, what was given and what is allow
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -19,9 +20,12 @@ __all__ = [
     "check_count",
     "check_inputs",
     "check_interval",
+    "check_number",
     "check_readout",
     "check_rng",
+    "check_times",
     "check_weights",
+    "spawn_seeds",
 ]
 
 
@@ -45,6 +49,20 @@ def check_rng(rng: Any) -> np.random.Generator:
             f"rng must be a numpy.random.Generator such as numpy.random.default_rng(1), got {rng!r}"
         )
     return rng
+
+
+def spawn_seeds(rng: Any, count: int) -> list[np.random.SeedSequence]:
+    """Return seeds of independent streams, children of a generator's seed."""
+    try:
+        return [
+            child.bit_generator.seed_seq  # type: ignore[misc]
+            for child in check_rng(rng).spawn(count)
+        ]
+    except TypeError:
+        raise ValueError(
+            "rng must be a Generator that can spawn others, such as numpy.random.default_rng(1); "
+            f"the bit generator of this one, {rng!r}, was not made from a SeedSequence"
+        ) from None
 
 
 def as_floating(name: str, value: ArrayLike) -> Array:
@@ -87,12 +105,12 @@ def check_inputs(x: ArrayLike, d: int | None = None) -> Array:
     return inputs
 
 
-def check_readout(V: ArrayLike, m: int) -> Array:
+def check_readout(V: ArrayLike, m: int, name: str = "V") -> Array:
     """Return readout weights as a finite floating array of shape (m, K) or (m,)."""
-    readout = as_floating("V", V)
+    readout = as_floating(name, V)
     if readout.ndim not in (1, 2) or readout.shape[0] != m:
         raise ValueError(
-            f"V must have shape (m, K) or (m,) with m = {m}, the number of columns of W, "
+            f"{name} must have shape (m, K) or (m,) with m = {m}, the number of columns of W, "
             f"got shape {readout.shape}"
         )
     return readout
@@ -109,4 +127,31 @@ def check_interval(name: str, value: ArrayLike) -> Array:
     # The comparison is False for NaN, so NaN is refused with the rest.
     if not (np.abs(array) <= 1).all():
         raise ValueError(f"{name} must lie in [-1, 1], got {array[~(np.abs(array) <= 1)].flat[0]}")
+    return array
+
+
+def check_number(name: str, value: Any, *, positive: bool = False) -> float:
+    """Return ``value`` as a finite float, positive if asked, or raise a ValueError naming it."""
+    wanted = "a positive number" if positive else "a finite number"
+    try:
+        if isinstance(value, (str, bytes)) or np.ndim(value):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
+    if not math.isfinite(number) or (positive and number <= 0):
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return number
+
+
+def check_times(name: str, value: ArrayLike, *, integers: bool = False) -> Array:
+    """Return times >= 0 in increasing order, or whole numbers of steps, as an array (T,)."""
+    what = "integers" if integers else "numbers"
+    array = np.asarray(value)
+    kinds = "iu" if integers else "iuf"
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in kinds:
+        raise ValueError(f"{name} must be a non-empty sequence of {what} >= 0, got {value!r}")
+    array = array.astype(np.int64 if integers else np.float64)
+    if not np.isfinite(array).all() or array[0] < 0 or (np.diff(array) <= 0).any():
+        raise ValueError(f"{name} must be {what} >= 0 in increasing order, got {value!r}")
     return array

@@ -129,6 +129,42 @@ class Group(ABC):
         F = self._limit(rows, self._positions(rows.shape[1], columns))
         return F if x.ndim == 2 else F.reshape(-1)
 
+    def variance(self, x: ArrayLike, columns: Sequence[int] | None = None) -> Array:
+        r"""Return the variance of the fluctuations of a wide network around its limit.
+
+        .. math:: s^2(x) = \lim_{m \to \infty} m \operatorname{Var}_W f_v(x), \qquad
+                  \sqrt m\, (f_v(x) - F(x)) \to N(0, s^2(x))
+
+        Parameters
+        ----------
+        x : array_like, shape (n, d) or (d,)
+            Inputs.
+        columns : sequence of int, optional
+            Which vectors of the group, as positions in ``labels(d)``; all by default.
+
+        Returns
+        -------
+        s2 : ndarray, shape (n, size) or (size,)
+            ``s2[i, k]`` is the variance for the k-th vector at x_i; dtype of ``x``. Divided by m
+            it is the variance of f_v(x) itself, exactly, at every width.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is not a finite array, or ``columns`` has a position that the group does not
+            have.
+
+        Notes
+        -----
+        f_v(x) is a mean of m independent terms, one per hidden unit, with expectation F(x).
+        Source: this book; the paper has no second moments.
+        """
+        x = check_inputs(x)
+        rows = np.atleast_2d(x)
+        positions = self._positions(rows.shape[1], columns)
+        s2: Array = self._second_moment(rows, positions) - self._limit(rows, positions) ** 2
+        return s2 if x.ndim == 2 else s2.reshape(-1)
+
     def eigenvalue(self, d: int) -> float:
         """Return the paper's approximate eigenvalue, its form at large d.
 
@@ -178,6 +214,21 @@ class Group(ABC):
     def _limit(self, x: Array, positions: Array) -> Array: ...
 
     @abstractmethod
+    def _second_moment(self, x: Array, positions: Array) -> Array:
+        """Return E[(sqrt(m) v_j ReLU(g . x))^2] with g = sqrt(m) W^(j), shape (n, positions)."""
+
+    @abstractmethod
+    def _form(self, d: int, position: int) -> Array:
+        """Return the form of a vector: a with v_j = a . w, or symmetric A with v_j = w A w / |w|.
+
+        What is known of fluctuations between inputs depends on the group only through it.
+        """
+
+    @abstractmethod
+    def _axes(self, d: int, position: int) -> tuple[int, ...]:
+        """Return the coordinates that the vector singles out; it treats all others alike."""
+
+    @abstractmethod
     def _eigenvalue(self, d: int) -> float: ...
 
     @abstractmethod
@@ -188,7 +239,8 @@ class Norm(Group):
     r"""Group 1: the norms of the columns of W learn the norm of x (Theorem 3.1).
 
     .. math:: v_j = |W^{(j)}| / \sqrt{d}, \qquad
-              F_0(x) = \sqrt{d}\, c_d\, |x| = \frac{\sqrt{d}}{2\pi} B(d/2, 1/2)\, |x|
+              F_0(x) = \sqrt{d}\, c_d\, |x| = \frac{\sqrt{d}}{2\pi} B(d/2, 1/2)\, |x|, \qquad
+              s^2(x) = \frac{d+2}{2d}\, |x|^2 - F_0(x)^2
 
     Eigenvalue :math:`(2d+1)/(4\pi)` in the paper, exactly :math:`d^2 c_d^2`.
     """
@@ -210,6 +262,17 @@ class Norm(Group):
         F = math.sqrt(d) * sphere.relu_mean(d) * _row_norms(x)
         return F.repeat(len(positions), axis=1)
 
+    def _second_moment(self, x: Array, positions: Array) -> Array:
+        d = x.shape[1]
+        second: Array = (d + 2) / (2 * d) * _row_norms(x) ** 2
+        return second.repeat(len(positions), axis=1)
+
+    def _form(self, d: int, position: int) -> Array:
+        return np.eye(d) / math.sqrt(d)
+
+    def _axes(self, d: int, position: int) -> tuple[int, ...]:
+        return ()
+
     def _eigenvalue(self, d: int) -> float:
         return (2 * d + 1) / (4 * math.pi)
 
@@ -220,7 +283,8 @@ class Norm(Group):
 class Coordinate(Group):
     r"""Group 2: the rows of W learn the coordinates of x (Theorem 3.2).
 
-    .. math:: v_{l,j} = W_{lj}, \qquad F_l(x) = x_l / 2, \qquad l = 1, \dots, d
+    .. math:: v_{l,j} = W_{lj}, \qquad F_l(x) = x_l / 2, \qquad
+              s^2(x) = \tfrac12 |x|^2 + x_l^2 - F_l(x)^2, \qquad l = 1, \dots, d
 
     Eigenvalue 1/4, exact at every d.
     """
@@ -240,6 +304,17 @@ class Coordinate(Group):
     def _limit(self, x: Array, positions: Array) -> Array:
         return x[:, positions] / 2
 
+    def _second_moment(self, x: Array, positions: Array) -> Array:
+        second: Array = _row_norms(x) ** 2 / 2 + x[:, positions] ** 2
+        return second
+
+    def _form(self, d: int, position: int) -> Array:
+        a: Array = np.eye(d)[position]
+        return a
+
+    def _axes(self, d: int, position: int) -> tuple[int, ...]:
+        return (position,)
+
     def _eigenvalue(self, d: int) -> float:
         return 0.25
 
@@ -257,6 +332,17 @@ class _Quadratic(Group):
         """Return sqrt(d+2) d c_d / (d+1): the limit for unit vectors along x_a x_b / |x|."""
         return math.sqrt(d + 2) * d / (d + 1) * sphere.relu_mean(d)
 
+    def _second_moment(self, x: Array, positions: Array) -> Array:
+        # With v_j = w A w / |w| and tr A = 0 it is (|A|^2 |x|^2 + 4 |A x|^2) / (d + 4).
+        d = x.shape[1]
+        size, image = self._norms(x, positions)
+        second: Array = (size * _row_norms(x) ** 2 + 4 * image) / (d + 4)
+        return second
+
+    @abstractmethod
+    def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
+        """Return |A|^2, shape (positions,), and |A x|^2, shape (n, positions), of the forms A."""
+
     def _eigenvalue(self, d: int) -> float:
         return 1 / (2 * math.pi * (d + 2))
 
@@ -264,12 +350,30 @@ class _Quadratic(Group):
         return (d * sphere.relu_mean(d) / (d + 1)) ** 2
 
 
-class CentredSquare(_Quadratic):
+class _Diagonal(_Quadratic):
+    """The groups whose forms are diagonal: combinations of squares."""
+
+    @abstractmethod
+    def _diagonals(self, d: int, positions: Array) -> Array:
+        """Return the diagonals of the forms, shape (d, positions)."""
+
+    def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
+        squares = (self._diagonals(x.shape[1], positions) ** 2).astype(x.dtype)
+        return squares.sum(axis=0), x**2 @ squares
+
+    def _form(self, d: int, position: int) -> Array:
+        return np.diag(self._diagonals(d, np.array([position]))[:, 0])
+
+
+class CentredSquare(_Diagonal):
     r"""The d auxiliary vectors of Lemma 3.3: squares of rows, less their part along the norm.
 
     .. math:: v_{gg,j} = \sqrt{\frac{d+2}{2}}\, \frac{W_{gj}^2 - |W^{(j)}|^2/d}{|W^{(j)}|}, \qquad
               F_{gg}(x) = \sqrt{\frac{d+2}{2}}\, \frac{d\, c_d}{d+1}
               \Big(\frac{x_g^2}{|x|} - \frac{|x|}{d}\Big), \qquad g = 1, \dots, d
+
+    The variance of the fluctuations is that of SQUARE, with :math:`q_l` the entries of
+    :math:`e_g - 1/d` and :math:`\frac{d-1}{d} |x|^2` in place of :math:`|x|^2`.
 
     Their squared norm tends to (d-1)/d and they sum to zero over g, so this family is not
     orthonormal and not a member of ``ALL``. Its span is that of SQUARE, with the same eigenvalue.
@@ -300,16 +404,25 @@ class CentredSquare(_Quadratic):
         F *= self._factor(d) / math.sqrt(2)
         return F
 
+    def _diagonals(self, d: int, positions: Array) -> Array:
+        diagonals: Array = math.sqrt((d + 2) / 2) * (np.eye(d)[:, positions] - 1 / d)
+        return diagonals
 
-class Square(_Quadratic):
+    def _axes(self, d: int, position: int) -> tuple[int, ...]:
+        return (position,)
+
+
+class Square(_Diagonal):
     r"""Group 3, first part: an orthonormal family from the squares of rows (Theorem 3.4).
 
     .. math:: v_g = v_{gg} + \kappa\, v_{dd}, \qquad F_g(x) = F_{gg}(x) + \kappa\, F_{dd}(x),
-              \qquad g = 1, \dots, d-1
+              \qquad g = 1, \dots, d-1, \\
+              s^2(x) = \frac{d+2}{2(d+4)} \Big(|x|^2 + 4 \sum_l q_l^2 x_l^2\Big) - F_g(x)^2
 
-    where kappa is a root of :math:`(d-1)\kappa^2 - 2\kappa - 1 = 0`. Both roots give a family that
-    is orthonormal in the limit, and the two span the same space. The paper's source does not tell
-    which one it takes; ``SQUARE`` takes the positive one.
+    where q is the unit vector :math:`e_g + \kappa e_d - (1 + \kappa)/d` and kappa is a root of
+    :math:`(d-1)\kappa^2 - 2\kappa - 1 = 0`. Both roots give a family that is orthonormal in the
+    limit, and the two span the same space. The paper's source does not tell which one it takes;
+    ``SQUARE`` takes the positive one.
 
     Eigenvalue :math:`1/(2\pi(d+2))` in the paper, exactly :math:`d^2 c_d^2/(d+1)^2`.
 
@@ -367,12 +480,22 @@ class Square(_Quadratic):
         F += self.kappa(d) * CENTRED_SQUARE._limit(x, np.array([d - 1]))
         return F
 
+    def _diagonals(self, d: int, positions: Array) -> Array:
+        if d < self.smallest_d:
+            return np.empty((d, 0))
+        diagonals = CENTRED_SQUARE._diagonals(d, positions)
+        return diagonals + self.kappa(d) * CENTRED_SQUARE._diagonals(d, np.array([d - 1]))
+
+    def _axes(self, d: int, position: int) -> tuple[int, ...]:
+        return (position, d - 1)
+
 
 class Product(_Quadratic):
     r"""Group 3, second part: products of rows learn products of coordinates (Theorem 3.5).
 
     .. math:: v_{ab,j} = \sqrt{d+2}\, \frac{W_{aj} W_{bj}}{|W^{(j)}|}, \qquad
-              F_{ab}(x) = \sqrt{d+2}\, \frac{d\, c_d}{d+1}\, \frac{x_a x_b}{|x|}, \qquad a < b
+              F_{ab}(x) = \sqrt{d+2}\, \frac{d\, c_d}{d+1}\, \frac{x_a x_b}{|x|}, \qquad a < b, \\
+              s^2(x) = \frac{d+2}{2(d+4)} \big(|x|^2 + 2 x_a^2 + 2 x_b^2\big) - F_{ab}(x)^2
 
     The pairs are in lexicographic order: (1,2), (1,3), ..., (d-1,d).
     Eigenvalue :math:`1/(2\pi(d+2))` in the paper, exactly :math:`d^2 c_d^2/(d+1)^2`.
@@ -396,6 +519,27 @@ class Product(_Quadratic):
         factor = self._factor(x.shape[1])
         scaled = factor * _divide(x, _row_norms(x))
         return _pair_products(scaled.T, x.T, positions).T
+
+    def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
+        d, squares = x.shape[1], x**2
+        first, second = self._pairs(d, positions)
+        sums = squares[:, first] + squares[:, second]
+        return np.full(len(positions), (d + 2) / 2, x.dtype), sums * ((d + 2) / 4)
+
+    def _form(self, d: int, position: int) -> Array:
+        a, b = self._axes(d, position)
+        A = np.zeros((d, d))
+        A[a, b] = A[b, a] = math.sqrt(d + 2) / 2
+        return A
+
+    def _axes(self, d: int, position: int) -> tuple[int, ...]:
+        first, second = self._pairs(d, np.array([position]))
+        return int(first[0]), int(second[0])
+
+    @staticmethod
+    def _pairs(d: int, positions: Array) -> tuple[Array, Array]:
+        first, second = np.triu_indices(d, 1)
+        return first[positions], second[positions]
 
 
 #: The groups of the paper, and the auxiliary family of Lemma 3.3.

@@ -7,9 +7,12 @@ is f_v(x) = X(x) v.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reluspec_lib import _threads
 from reluspec_lib._validation import (
     Array,
     check_count,
@@ -17,14 +20,22 @@ from reluspec_lib._validation import (
     check_readout,
     check_rng,
     check_weights,
+    spawn_seeds,
 )
 
-__all__ = ["features", "forward", "sample_weights"]
+__all__ = ["StreamedWeights", "features", "forward", "forward_antithetic", "sample_weights"]
 
-# A tile of the feature matrix, 1 MiB in float64: it stays in the cache between the product that
+# A tile of the feature matrix, 2 MiB in float64: it stays in the cache between the product that
 # writes it and the product that reads it.
 _TILE_ROWS = 512
-_TILE_COLUMNS = 256
+_TILE_COLUMNS = 512
+
+# Entries of W that one stream of random numbers fills, 4 MiB: enough to make the start of a stream
+# cheap, little enough to hold.
+_STREAM_ENTRIES = 2**19
+
+#: Readout weights of a block of hidden units, from the hidden weights of that block.
+Readout = Callable[[Array], ArrayLike]
 
 
 def sample_weights(d: int, m: int, rng: np.random.Generator) -> Array:
@@ -66,6 +77,82 @@ def sample_weights(d: int, m: int, rng: np.random.Generator) -> Array:
     return W
 
 
+class StreamedWeights:
+    r"""Hidden weights that are generated where they are needed and never held as a whole.
+
+    A network of any width fits in memory this way: :func:`forward` takes these weights in place of
+    an array. The hidden units are cut into runs of a length that depends on d alone, and each run
+    has a random stream of its own, so that a unit gets the same weights whoever asks for it, in
+    whatever pieces and on however many workers.
+
+    Parameters
+    ----------
+    d : int
+        Input dimension, at least 1.
+    m : int
+        Number of hidden units, at least 1.
+    rng : numpy.random.Generator
+        Source of randomness; a child is spawned from it.
+
+    Raises
+    ------
+    ValueError
+        If ``d`` or ``m`` is not an integer >= 1, or ``rng`` is not a Generator that can spawn.
+
+    Notes
+    -----
+    The entries are iid N(0, 1/m), as those of :func:`sample_weights`, but not the same numbers.
+    Two widths from the same seed share their first units up to the factor :math:`1/\sqrt m`.
+
+    Examples
+    --------
+    >>> W = StreamedWeights(3, 10**9, np.random.default_rng(0))
+    >>> W.shape, W.columns(10**8, 10**8 + 4).shape
+    ((3, 1000000000), (3, 4))
+    """
+
+    def __init__(self, d: int, m: int, rng: np.random.Generator) -> None:
+        self.shape = check_count("d", d), check_count("m", m)
+        (self._seed,) = spawn_seeds(rng, 1)
+        self._run = max(_STREAM_ENTRIES // d, 1)
+
+    def __repr__(self) -> str:
+        return f"<streamed weights, d = {self.shape[0]}, m = {self.shape[1]}>"
+
+    def columns(self, start: int, stop: int) -> Array:
+        """Return the weights of the hidden units start, ..., stop - 1, of shape (d, stop - start).
+
+        Raises
+        ------
+        ValueError
+            If not 0 <= start < stop <= m.
+        """
+        start, stop = check_count("start", start, 0), check_count("stop", stop)
+        if not start < stop <= self.shape[1]:
+            raise ValueError(
+                f"start and stop must be 0 <= start < stop <= m = {self.shape[1]}, "
+                f"got {start} and {stop}"
+            )
+        first, last = start // self._run, (stop - 1) // self._run
+        runs = [self._generate(k, stop - k * self._run) for k in range(first, last + 1)]
+        W = runs[0] if first == last else np.hstack(runs)
+        return W[:, start - first * self._run :]
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield the weights of all hidden units in order, a few MiB at a time."""
+        for start in range(0, self.shape[1], self._run):
+            yield self.columns(start, min(start + self._run, self.shape[1]))
+
+    def _generate(self, k: int, most: int) -> Array:
+        """Return the first units of run k, at most so many."""
+        key = (*self._seed.spawn_key, k)
+        rng = np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+        # One unit after another, so that a run that is cut short has the same first units.
+        W: Array = rng.standard_normal((min(self._run, most), self.shape[0])).T
+        W /= np.sqrt(self.shape[1])
+        return W
+
+
 def features(x: ArrayLike, W: ArrayLike) -> Array:
     """Return the hidden features X(x) = ReLU(x W).
 
@@ -100,17 +187,28 @@ def features(x: ArrayLike, W: ArrayLike) -> Array:
     return np.maximum(product, 0, out=product)
 
 
-def forward(x: ArrayLike, W: ArrayLike, V: ArrayLike) -> Array:
+def forward(
+    x: ArrayLike,
+    W: ArrayLike | StreamedWeights,
+    V: ArrayLike | Readout,
+    *,
+    workers: int | None = None,
+) -> Array:
     """Return the network outputs f_v(x) = ReLU(x W) v for each column v of V.
 
     Parameters
     ----------
     x : array_like, shape (n, d) or (d,)
         One input per row, or a single input.
-    W : array_like, shape (d, m)
+    W : array_like or StreamedWeights, shape (d, m)
         Hidden weights.
-    V : array_like, shape (m, K) or (m,)
-        One vector of readout weights per column, or a single one.
+    V : array_like, shape (m, K) or (m,), or callable
+        One vector of readout weights per column, or a single one. A callable gets the hidden
+        weights of a block of units, shape (d, b), and returns their readout weights, shape (b, K)
+        or (b,): so neither W nor V need be held.
+    workers : int, optional
+        Number of threads, which share the blocks of 512 inputs among them; all processors by
+        default. The result does not depend on it.
 
     Returns
     -------
@@ -121,37 +219,155 @@ def forward(x: ArrayLike, W: ArrayLike, V: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If a shape does not fit or an entry is not finite.
+        If a shape does not fit, an entry is not finite, or ``workers`` is not a positive integer.
 
     Notes
     -----
     The feature matrix is computed tile by tile and never held: beyond the result, memory is about
-    2 MiB whatever n and m.
+    4 MiB a worker whatever n and m, and a few blocks of 4 MiB where W or V is generated.
 
     Examples
     --------
     >>> forward([[1.0, 1.0], [0.0, 2.0]], [[1.0, -1.0], [1.0, 0.5]], [1.0, 10.0])
     array([ 2., 12.])
-    """
-    W = check_weights(W)
-    d, m = W.shape
-    x, V = check_inputs(x, d), check_readout(V, m)
-    shape = x.shape[:-1] + V.shape[1:]
-    x, V = np.atleast_2d(x), V.reshape(m, -1)
 
-    dtype = np.result_type(x, W, V)
-    n, x = len(x), x.astype(dtype, copy=False)
-    f = np.zeros((n, V.shape[1]), dtype)
-    tile = np.empty((min(n, _TILE_ROWS), min(m, _TILE_COLUMNS)), dtype)
+    A network with a hundred million weights, generated on the way:
+
+    >>> from reluspec_lib import groups
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((1, 10))
+    >>> f = forward(x, StreamedWeights(10, 1_000_000, rng), groups.NORM.eigenvectors)
+    >>> abs(f / groups.NORM.limit(x) - 1).item() < 0.01
+    True
+    """
+    f, _ = _sum_over_units(x, W, V, _rectify, workers)
+    return f
+
+
+def forward_antithetic(
+    x: ArrayLike,
+    W: ArrayLike | StreamedWeights,
+    V: ArrayLike | Readout,
+    *,
+    workers: int | None = None,
+) -> tuple[Array, Array]:
+    r"""Return the network outputs at x and at -x, for the price of one of them.
+
+    .. math:: f_v(\pm x) = \tfrac12 \big( |x W|\, v \pm x\, (W v) \big)
+
+    since ReLU(t) = (\|t\| + t)/2. For averages over inputs whose law is symmetric: the 2n inputs
+    cost what n cost, and their average is never less accurate than that over the n.
+
+    Parameters
+    ----------
+    x, W, V, workers
+        As for :func:`forward`.
+
+    Returns
+    -------
+    positive, negative : ndarray, shape (n, K)
+        f_v(x) and f_v(-x), with axes dropped as in :func:`forward`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`forward`.
+
+    Examples
+    --------
+    >>> forward_antithetic([[2.0, 0.0]], [[1.0, -1.0], [1.0, 0.5]], [1.0, 10.0])
+    (array([2.]), array([20.]))
+    """
+    even, odd = _sum_over_units(x, W, V, _magnitude, workers, linear=True)
+    return (even + odd) / 2, (even - odd) / 2
+
+
+# Work on a tile in place; the array of zeros has the tile's shape.
+_Activation = Callable[[Array, Array], object]
+
+
+def _rectify(tile: Array, zeros: Array) -> None:
     # Against an array of zeros numpy takes its vectorised loop; against a scalar it does not.
-    zeros = np.zeros_like(tile)
-    for top in range(0, n, _TILE_ROWS):
-        rows = slice(top, top + _TILE_ROWS)
-        for left in range(0, m, _TILE_COLUMNS):
-            columns = slice(left, left + _TILE_COLUMNS)
-            height, width = len(x[rows]), W[:, columns].shape[1]
-            hidden = tile[:height, :width]
-            np.matmul(x[rows], W[:, columns].astype(dtype, copy=False), out=hidden)
-            np.maximum(hidden, zeros[:height, :width], out=hidden)
-            f[rows] += hidden @ V[columns]
-    return f.reshape(shape)
+    np.maximum(tile, zeros, out=tile)
+
+
+def _magnitude(tile: Array, zeros: Array) -> None:
+    np.abs(tile, out=tile)
+
+
+def _sum_over_units(
+    x: ArrayLike,
+    W: ArrayLike | StreamedWeights,
+    V: ArrayLike | Readout,
+    activation: _Activation,
+    workers: int | None,
+    linear: bool = False,
+) -> tuple[Array, Array]:
+    """Return activation(x W) V, and x W V if that is asked for, without the matrix x W."""
+    if not isinstance(W, StreamedWeights):
+        W = check_weights(W)
+    d = W.shape[0]
+    x = check_inputs(x, d)
+    points = np.atleast_2d(x)
+    workers = _threads.check_workers(workers, -(-len(points) // _TILE_ROWS))
+    f = mixed = np.empty(0)
+    for k, (weights, readout) in enumerate(_blocks(W, V)):
+        vectors = readout.reshape(len(readout), -1)
+        if not k:
+            dtype = np.result_type(x, weights, vectors)
+            shape = x.shape[:-1] + readout.shape[1:]
+            points = points.astype(dtype, copy=False)
+            f = np.zeros((len(points), vectors.shape[1]), dtype)
+            mixed = np.zeros((d, vectors.shape[1]), dtype)
+        _add_units(f, points, weights, vectors, activation, workers)
+        if linear:
+            mixed += weights @ vectors
+    return f.reshape(shape), (points @ mixed).reshape(shape) if linear else f
+
+
+def _blocks(W: Array | StreamedWeights, V: ArrayLike | Readout) -> Iterator[tuple[Array, Array]]:
+    """Yield hidden and readout weights of consecutive units, all at once where both are given."""
+    if not callable(V):
+        V = check_readout(V, W.shape[1])
+        if not isinstance(W, StreamedWeights):
+            yield W, V
+            return
+    start = 0
+    for weights in W.blocks() if isinstance(W, StreamedWeights) else _cut(W):
+        width = weights.shape[1]
+        if callable(V):
+            yield weights, check_readout(V(weights), width, "V(W)")
+        else:
+            yield weights, V[start : start + width]
+        start += width
+
+
+def _cut(W: Array) -> Iterator[Array]:
+    width = max(_STREAM_ENTRIES // len(W), 1)
+    for start in range(0, W.shape[1], width):
+        yield W[:, start : start + width]
+
+
+def _add_units(
+    f: Array, x: Array, W: Array, V: Array, activation: _Activation, workers: int
+) -> None:
+    """Add the contribution of these hidden units to f, in tiles that no worker count moves."""
+    n, m = len(x), W.shape[1]
+
+    def task(worker: int) -> None:
+        tile = np.empty((min(n, _TILE_ROWS), min(m, _TILE_COLUMNS)), f.dtype)
+        zeros = np.zeros_like(tile)
+        product = np.empty((len(tile), V.shape[1]), f.dtype)
+        for top in range(worker * _TILE_ROWS, n, workers * _TILE_ROWS):
+            rows = slice(top, top + _TILE_ROWS)
+            height = len(x[rows])
+            for left in range(0, m, _TILE_COLUMNS):
+                columns = slice(left, left + _TILE_COLUMNS)
+                weights = W[:, columns].astype(f.dtype, copy=False)
+                hidden = tile[:height, : weights.shape[1]]
+                np.matmul(x[rows], weights, out=hidden)
+                activation(hidden, zeros[:height, : weights.shape[1]])
+                np.matmul(hidden, V[columns], out=product[:height])
+                f[rows] += product[:height]
+
+    _threads.run(task, workers)

@@ -1,16 +1,44 @@
-"""Monte Carlo over independent hidden weights: how far a finite network is from its limit."""
+"""Monte Carlo over independent hidden weights: how far a finite network is from its limit.
+
+Every draw of hidden weights has a random stream of its own and is one task, so that a sweep can run
+on threads, processes or a cluster, stop and go on, and give the same numbers bit for bit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, as_completed
+from contextlib import ExitStack, closing
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from reluspec_lib._validation import Array, check_count, check_rng
-from reluspec_lib.groups import Group
-from reluspec_lib.network import forward, sample_weights
+from reluspec_lib._checkpoint import Checkpoint
+from reluspec_lib._validation import Array, check_count, spawn_seeds
+from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, Group
+from reluspec_lib.network import StreamedWeights, forward
 
-__all__ = ["mae"]
+__all__ = ["TABLE_1", "mae", "sweep", "table1"]
+
+_COLUMNS = ("norm", "coordinate", "centred square", "product")
+
+#: Table 1 of the paper: mean absolute errors of one draw of W for each d and m. The source lost the
+#: column of d; the values here are inferred (see the book's chapter on the table).
+TABLE_1: Array = np.array(
+    [
+        (50, 500, 0.1344, 0.1782, 0.1739, 0.1748),
+        (100, 500, 0.2033, 0.3874, 0.3471, 0.2486),
+        (10, 10_000, 0.0159, 0.0189, 0.0140, 0.0159),
+        (50, 10_000, 0.0276, 0.0506, 0.0368, 0.0679),
+        (100, 10_000, 0.0481, 0.0986, 0.0452, 0.0613),
+        (10, 100_000, 0.0058, 0.0056, 0.0045, 0.0043),
+        (50, 100_000, 0.0112, 0.0168, 0.0151, 0.0169),
+        (100, 100_000, 0.0152, 0.0198, 0.0173, 0.0202),
+    ],
+    dtype=[("d", np.int64), ("m", np.int64), *((name, np.float64) for name in _COLUMNS)],
+)
 
 
 def mae(
@@ -20,6 +48,9 @@ def mae(
     groups: Sequence[Group],
     draws: int,
     rng: np.random.Generator,
+    executor: Executor | None = None,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Array:
     """Return the mean absolute error of f_v(x) against its limit F(x), one row per draw of W.
 
@@ -29,24 +60,33 @@ def mae(
     Parameters
     ----------
     d, m, n : int
-        Input dimension, width and number of inputs, at least 1.
+        Input dimension, width and number of inputs, at least 1. Memory does not grow with m.
     groups : sequence of Group
         Groups to evaluate, such as ``groups.ALL``, each with at least one vector at this d.
     draws : int
         Number of independent hidden weights.
     rng : numpy.random.Generator
-        Source of randomness.
+        Source of randomness; a child is spawned from it for each draw.
+    executor : concurrent.futures.Executor, optional
+        Where the draws run: threads, processes, ``mpi4py.futures``, or a Dask cluster by
+        ``client.get_executor()``. By default they run here, one after another.
+    progress : bool
+        Whether to show a progress bar on stderr.
+    checkpoint : str or PathLike, optional
+        File that each finished draw is written to. If it exists, its draws are not computed
+        again.
 
     Returns
     -------
     rows : structured ndarray, shape (draws,)
-        Fields d, m, n, draw, and the error of each group under its name.
+        Fields d, m, n, draw, and the error of each group under its name. The same numbers whatever
+        the executor, and whether or not the sweep was interrupted.
 
     Raises
     ------
     ValueError
-        If a size is not an integer in its range, a group is empty at this d, or ``rng`` is not a
-        Generator.
+        If a size is not an integer in its range, a group is empty at this d, ``rng`` cannot spawn,
+        ``executor`` is not an Executor, or ``checkpoint`` is damaged or of another sweep.
 
     Notes
     -----
@@ -55,26 +95,200 @@ def mae(
     Examples
     --------
     >>> from reluspec_lib import groups
-    >>> rows = mae(10, 1000, 50, [groups.NORM], 3, np.random.default_rng(0))
+    >>> rows = mae(10, 1000, 50, [groups.NORM], 3, np.random.default_rng(0), progress=False)
     >>> rows["norm"].shape
     (3,)
     """
-    d, m, n = check_count("d", d), check_count("m", m), check_count("n", n)
-    draws, rng = check_count("draws", draws), check_rng(rng)
-    groups = list(groups)
-    if not groups or len({group.name for group in groups}) < len(groups):
-        raise ValueError(f"groups must be at least one, with different names, got {groups!r}")
-    for group in groups:
-        if not group.size(d):
-            raise ValueError(f"groups must have a vector each, got {group.name} at d = {d}")
+    return sweep([(d, m)], n, groups, draws, rng, executor, progress, checkpoint)
+
+
+def table1(
+    n: int,
+    draws: int,
+    rng: np.random.Generator,
+    executor: Executor | None = None,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Array:
+    """Return mean absolute errors at the eight settings of the paper's Table 1.
+
+    Parameters
+    ----------
+    n : int
+        Number of inputs; the paper's was lost with its formulas.
+    draws : int
+        Number of independent hidden weights per setting, where the paper has one.
+    rng, executor, progress, checkpoint
+        As for :func:`mae`.
+
+    Returns
+    -------
+    rows : structured ndarray, shape (8 * draws,)
+        As from :func:`mae`, setting after setting in the order of ``TABLE_1``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`mae`.
+
+    Notes
+    -----
+    The four columns are those of ``TABLE_1``: NORM, COORDINATE, CENTRED_SQUARE of equation (8) and
+    PRODUCT of equation (9).
+
+    Examples
+    --------
+    >>> rows = table1(20, 2, np.random.default_rng(0), progress=False)
+    >>> rows[["d", "m", "draw"]][2].item()
+    (100, 500, 0)
+    """
+    settings = [(int(row["d"]), int(row["m"])) for row in TABLE_1]
+    columns = (NORM, COORDINATE, CENTRED_SQUARE, PRODUCT)
+    return sweep(settings, n, columns, draws, rng, executor, progress, checkpoint)
+
+
+def sweep(
+    settings: Iterable[tuple[int, int]],
+    n: int,
+    groups: Sequence[Group],
+    draws: int,
+    rng: np.random.Generator,
+    executor: Executor | None = None,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Array:
+    """Return mean absolute errors as :func:`mae` does, over several input dimensions and widths.
+
+    Parameters
+    ----------
+    settings : iterable of (int, int)
+        Pairs (d, m).
+    n, groups, draws, rng, executor, progress, checkpoint
+        As for :func:`mae`; the executor gets the draws of all settings at once.
+
+    Returns
+    -------
+    rows : structured ndarray, shape (number of settings * draws,)
+        As from :func:`mae`, setting after setting. The k-th setting has the streams of the k-th
+        child of ``rng``, and a draw its own whatever their number: more of either change nothing.
+
+    Raises
+    ------
+    ValueError
+        As :func:`mae`.
+
+    Examples
+    --------
+    >>> from reluspec_lib import groups
+    >>> rng = np.random.default_rng(0)
+    >>> rows = sweep([(2, 100), (2, 1000)], 50, [groups.NORM], 20, rng, progress=False)
+    >>> first, second = rows["norm"].reshape(2, 20).mean(axis=1)
+    >>> bool(first > second)
+    True
+    """
+    pairs = [_check_setting(setting) for setting in settings]
+    if not pairs:
+        raise ValueError("settings must be at least one pair (d, m), got none")
+    n, draws = check_count("n", n), check_count("draws", draws)
+    groups = _check_groups(groups, [d for d, _ in pairs])
+    if executor is not None and not isinstance(executor, Executor):
+        raise ValueError(
+            f"executor must be a concurrent.futures.Executor, got {executor!r}"
+            + (": pass client.get_executor()" if hasattr(executor, "get_executor") else "")
+        )
+    seeds = spawn_seeds(rng, len(pairs))
+    # The number of draws is not part of what a checkpoint belongs to: it may grow.
+    identity = {
+        "settings": pairs,
+        "n": n,
+        "groups": [repr(group) for group in groups],
+        "entropy": seeds[0].entropy,
+        "spawn_key": seeds[0].spawn_key,
+    }
+    tasks = {
+        f"{k}.{draw}": (*pair, n, groups, seed)
+        for k, (pair, parent) in enumerate(zip(pairs, seeds, strict=True))
+        for draw, seed in enumerate(parent.spawn(draws))
+    }
+    results = _compute(tasks, executor, progress, checkpoint, identity)
     sizes = [(name, np.int64) for name in ("d", "m", "n", "draw")]
-    rows = np.empty(draws, [*sizes, *((group.name, np.float64) for group in groups)])
-    rows["d"], rows["m"], rows["n"], rows["draw"] = d, m, n, np.arange(draws)
-    for row in rows:
-        W, x = sample_weights(d, m, rng), rng.standard_normal((n, d))
-        V = np.hstack([group.eigenvectors(W, [0]) for group in groups])
-        F = np.hstack([group.limit(x, [0]) for group in groups])
-        errors = np.abs(forward(x, W, V) - F).mean(axis=0)
-        for group, error in zip(groups, errors, strict=True):
-            row[group.name] = error
+    rows = np.empty(len(tasks), [*sizes, *((group.name, np.float64) for group in groups)])
+    for k, (d, m) in enumerate(pairs):
+        for draw in range(draws):
+            rows[k * draws + draw] = (d, m, n, draw, *results[f"{k}.{draw}"])
     return rows
+
+
+def _check_setting(setting: Any) -> tuple[int, int]:
+    try:
+        d, m = setting
+    except (TypeError, ValueError):
+        raise ValueError(f"settings must be pairs (d, m), got {setting!r}") from None
+    return check_count("d", d), check_count("m", m)
+
+
+def _check_groups(groups: Sequence[Group], dimensions: list[int]) -> tuple[Group, ...]:
+    groups = tuple(groups)
+    if not groups or len({group.name for group in groups}) < len(groups):
+        raise ValueError(f"groups must be at least one, with different names, got {[*groups]!r}")
+    for group in groups:
+        for d in dimensions:
+            if not group.size(d):
+                raise ValueError(f"groups must have a vector each, got {group.name} at d = {d}")
+    return groups
+
+
+def _compute(
+    tasks: dict[str, Any],
+    executor: Executor | None,
+    progress: bool,
+    checkpoint: str | os.PathLike[str] | None,
+    identity: dict[str, Any],
+) -> dict[str, list[float]]:
+    """Return the result of each task, from the checkpoint or computed now."""
+    results: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        store = None
+        if checkpoint is not None:
+            store = stack.enter_context(closing(Checkpoint(checkpoint, identity)))
+            results |= {key: store.results[key] for key in tasks if key in store.results}
+        todo = {key: task for key, task in tasks.items() if key not in results}
+        bar = stack.enter_context(
+            tqdm(total=len(tasks), initial=len(results), unit="draw", disable=not progress)
+        )
+        for key, result in _run(todo, executor):
+            if store is not None:
+                store.add(key, result)
+            results[key] = result
+            bar.update()
+    return results
+
+
+def _run(tasks: dict[str, Any], executor: Executor | None) -> Iterable[tuple[str, list[float]]]:
+    """Yield keys and results as they come."""
+    if executor is None:
+        yield from ((key, _draw(*task)) for key, task in tasks.items())
+        return
+    futures = {executor.submit(_draw, *task): key for key, task in tasks.items()}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        # After an interruption or a failure what has not begun must not run on.
+        for future in futures:
+            future.cancel()
+
+
+def _draw(
+    d: int, m: int, n: int, groups: Sequence[Group], seed: np.random.SeedSequence
+) -> list[float]:
+    """Return the mean absolute error of each group's first vector, for one draw of W and x."""
+    rng = np.random.default_rng(seed)
+    W, x = StreamedWeights(d, m, rng), rng.standard_normal((n, d))
+
+    def readout(weights: Array) -> Array:
+        return np.hstack([group.eigenvectors(weights, [0]) for group in groups])
+
+    F = np.hstack([group.limit(x, [0]) for group in groups])
+    errors = np.abs(forward(x, W, readout, workers=1) - F).mean(axis=0)
+    return [float(error) for error in errors]

@@ -1,5 +1,7 @@
 """The network: hidden weights, features and outputs, against plain matrix products."""
 
+import math
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -9,7 +11,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import reluspec_lib
-from reluspec_lib import features, forward, network, sample_weights
+from reluspec_lib import (
+    StreamedWeights,
+    features,
+    forward,
+    forward_antithetic,
+    groups,
+    network,
+    sample_weights,
+)
 
 ROWS, COLUMNS = network._TILE_ROWS, network._TILE_COLUMNS
 NOT_COUNTS = [0, -1, 1.0, 2.5, True, np.True_, "3", None, [3], np.nan]
@@ -225,8 +235,147 @@ def test_the_feature_matrix_is_never_held():
     x, W, V = rng().normal(size=(n, 2)), rng().normal(size=(2, m)), rng().normal(size=(m, 3))
     tracemalloc.start()
     try:
-        f = forward(x, W, V)
+        f = forward(x, W, V, workers=2)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak - f.nbytes < 3 * 2**20
+    assert peak - f.nbytes < 16 * 2**20
+
+
+# --- several threads
+
+
+@pytest.mark.parametrize("shape", [(2000, 3, 700, 4), (513, 10, 1, 1), (1, 2, 5000, 3)])
+def test_the_result_is_the_same_whatever_the_number_of_workers(shape):
+    n, d, m, K = shape
+    x, W, V = rng().normal(size=(n, d)), rng().normal(size=(d, m)), rng().normal(size=(m, K))
+    one = forward(x, W, V, workers=1)
+    for workers in (2, 3, 7, None):
+        np.testing.assert_array_equal(forward(x, W, V, workers=workers), one)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
+def test_wrong_numbers_of_workers_are_refused(value):
+    for function in (forward, forward_antithetic):
+        with pytest.raises(ValueError, match=r"^workers must be an integer >= 1, got "):
+            function(np.ones((2, 2)), np.ones((2, 4)), np.ones(4), workers=value)
+
+
+# --- antithetic inputs
+
+
+@given(data=st.data())
+def test_both_signs_are_what_the_network_gives_there(data):
+    n, d, m, K = (data.draw(st.integers(1, size)) for size in (4, 5, 6, 3))
+    generator = rng(data.draw(st.integers(0, 2**32)))
+    x, W, V = (
+        generator.normal(size=(n, d)),
+        generator.normal(size=(d, m)),
+        generator.normal(size=(m, K)),
+    )
+    positive, negative = forward_antithetic(x, W, V)
+    np.testing.assert_allclose(positive, forward(x, W, V), atol=1e-12)
+    np.testing.assert_allclose(negative, forward(-x, W, V), atol=1e-12)
+
+
+@pytest.mark.parametrize("x_shape", [(3, 2), (2,)])
+@pytest.mark.parametrize("V_shape", [(4, 3), (4,)])
+def test_both_signs_have_the_shape_of_the_network(x_shape, V_shape):
+    x, W, V = rng().normal(size=x_shape), rng().normal(size=(2, 4)), rng().normal(size=V_shape)
+    for output in forward_antithetic(x, W, V):
+        assert output.shape == forward(x, W, V).shape
+    single = [a.astype(np.float32) for a in (x, W, V)]
+    assert all(output.dtype == np.float32 for output in forward_antithetic(*single))
+
+
+# --- weights that are generated
+
+
+@pytest.fixture
+def small_runs(monkeypatch):
+    """Runs of 10 units at d = 3, so that a few units need several streams."""
+    monkeypatch.setattr(network, "_STREAM_ENTRIES", 30)
+
+
+def test_streamed_weights_are_the_same_in_whatever_pieces(small_runs):
+    W = StreamedWeights(3, 47, rng())
+    whole = W.columns(0, 47)
+    for start, stop in [(0, 1), (3, 10), (9, 11), (10, 20), (5, 46), (46, 47)]:
+        np.testing.assert_array_equal(W.columns(start, stop), whole[:, start:stop])
+    np.testing.assert_array_equal(np.hstack(list(W.blocks())), whole)
+    np.testing.assert_array_equal(StreamedWeights(3, 47, rng()).columns(0, 47), whole)
+    assert whole.shape == (3, 47)
+
+
+def test_streams_are_independent_of_each_other_and_of_other_seeds(small_runs):
+    W = StreamedWeights(3, 40, rng()).columns(0, 40)
+    assert len(np.unique(W)) == W.size
+    assert not np.isin(StreamedWeights(3, 40, rng(2)).columns(0, 40), W).any()
+
+
+def test_widths_of_one_seed_share_their_first_units(small_runs):
+    few, many = (StreamedWeights(3, m, rng()).columns(0, 25) * math.sqrt(m) for m in (25, 400))
+    np.testing.assert_allclose(few, many)
+
+
+def test_streamed_weights_are_gaussian_with_variance_one_over_the_width():
+    W = StreamedWeights(5, 100_000, rng()).columns(0, 100_000) * math.sqrt(100_000)
+    assert stats.kstest(W.ravel(), "norm").pvalue > 1e-3
+    np.testing.assert_allclose(np.corrcoef(W), np.eye(5), atol=0.02)
+
+
+def test_a_seed_survives_pickling():
+    W = StreamedWeights(3, 47, rng())
+    copy = pickle.loads(pickle.dumps(W))
+    np.testing.assert_array_equal(copy.columns(0, 47), W.columns(0, 47))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_network_takes_generated_weights_in_place_of_arrays(small_runs, workers):
+    W = StreamedWeights(3, 47, rng())
+    whole, x = W.columns(0, 47), rng(2).normal(size=(1100, 3))
+    V = groups.ALL[1].eigenvectors(whole)
+    expected = features(x, whole) @ V
+    for weights in (W, whole):
+        for readout in (V, groups.COORDINATE.eigenvectors):
+            f = forward(x, weights, readout, workers=workers)
+            np.testing.assert_allclose(f, expected, atol=1e-13)
+            pair = forward_antithetic(x, weights, readout, workers=workers)
+            np.testing.assert_allclose(pair[1], features(-x, whole) @ V, atol=1e-13)
+    one = forward(x, W, lambda weights: weights[0], workers=workers)
+    np.testing.assert_allclose(one, expected[:, 0], atol=1e-13)
+
+
+def test_readout_weights_of_a_wrong_shape_are_refused_by_name():
+    W = StreamedWeights(3, 47, rng())
+    with pytest.raises(ValueError, match=r"^V\(W\) must have shape \(m, K\) or \(m,\) with m = 47"):
+        forward(np.ones(3), W, lambda weights: np.ones(5))
+    with pytest.raises(ValueError, match=r"^V\(W\) must be finite"):
+        forward(np.ones(3), W, lambda weights: np.full(47, np.nan))
+    with pytest.raises(ValueError, match=r"^V must have shape .* with m = 47"):
+        forward(np.ones(3), W, np.ones(46))
+    with pytest.raises(ValueError, match=r"^x must have as many coordinates as W has rows, d = 3"):
+        forward(np.ones(2), W, np.ones(47))
+
+
+@pytest.mark.parametrize("start, stop", [(0, 0), (3, 2), (0, 48), (47, 48)])
+def test_columns_outside_the_weights_are_refused(start, stop):
+    with pytest.raises(ValueError, match=r"(start and )?stop must be "):
+        StreamedWeights(3, 47, rng()).columns(start, stop)
+
+
+@pytest.mark.parametrize("start, stop", [(-1, 3), (0.0, 3), (0, "3")])
+def test_columns_that_are_no_positions_are_refused(start, stop):
+    with pytest.raises(ValueError, match=r"^(start|stop) must be an integer >= "):
+        StreamedWeights(3, 47, rng()).columns(start, stop)
+
+
+def test_a_wide_network_needs_no_memory_for_its_width():
+    x, W = rng().normal(size=(100, 2)), StreamedWeights(2, 3_000_000, rng())
+    tracemalloc.start()
+    try:
+        forward(x, W, groups.COORDINATE.eigenvectors)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 2**20  # W alone is 48 MB

@@ -1,11 +1,12 @@
 """Monte Carlo over hidden weights, against the same numbers by plain array code."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from reluspec_lib import features, groups, simulate
+from reluspec_lib import StreamedWeights, features, fluctuations, groups, simulate
 
 SIZES = {"d": 4, "m": 30, "n": 7, "draws": 3}
 
@@ -16,7 +17,7 @@ def rng(seed=1):
 
 def mae(groups=groups.ALL, rng=None, **sizes):
     generator = np.random.default_rng(1) if rng is None else rng
-    return simulate.mae(**(SIZES | sizes), groups=groups, rng=generator)
+    return simulate.mae(**(SIZES | sizes), groups=groups, rng=generator, progress=False)
 
 
 def test_rows_hold_the_setting_and_one_error_per_group():
@@ -29,10 +30,11 @@ def test_rows_hold_the_setting_and_one_error_per_group():
 
 @pytest.mark.parametrize("group", [*groups.ALL, groups.CENTRED_SQUARE, groups.Square(-1)])
 def test_errors_are_means_over_inputs_of_the_distance_to_the_limit(group):
-    generator = rng(5)
+    (child,) = rng(5).spawn(1)
     expected = []
-    for _ in range(3):
-        W, x = generator.standard_normal((4, 30)) / math.sqrt(30), generator.standard_normal((7, 4))
+    for generator in child.spawn(3):
+        W = StreamedWeights(4, 30, generator).columns(0, 30)
+        x = generator.standard_normal((7, 4))
         f = features(x, W) @ group.eigenvectors(W)[:, 0]
         expected.append(np.abs(f - group.limit(x)[:, 0]).mean())
     np.testing.assert_allclose(mae([group], rng(5))[group.name], expected, rtol=1e-12)
@@ -51,26 +53,119 @@ def test_draws_are_independent_and_decided_by_the_seed():
     assert not np.isin(mae(draws=20, rng=rng(2))["norm"], rows["norm"]).any()
 
 
-def expected_error(group, d, m, inputs):
-    """sqrt(2 / (pi m)) E s(x), s(x) the standard deviation over units of the central limit."""
-    norm2, F = (inputs**2).sum(axis=1), group.limit(inputs)[:, 0]
-    variance = {
-        "norm": norm2 * (d + 2) / (2 * d),
-        "coordinate": norm2 / 2 + inputs[:, 0] ** 2,
-        "product": (d + 2) / (2 * (d + 4)) * (norm2 + 2 * (inputs[:, :2] ** 2).sum(axis=1)),
-    }[group.name] - F**2
-    return math.sqrt(2 / (math.pi * m)) * np.sqrt(variance).mean()
-
-
 @pytest.mark.parametrize("d", [2, 10])
-@pytest.mark.parametrize("group", [groups.NORM, groups.COORDINATE, groups.PRODUCT])
+@pytest.mark.parametrize("group", groups.ALL, ids=lambda group: group.name)
 def test_errors_are_those_of_the_central_limit_theorem_over_units(group, d):
     m, draws = 2000, 400
     errors = mae([group], d=d, m=m, n=20, draws=draws)[group.name]
     standard_error = errors.std(ddof=1) / math.sqrt(draws)
-    expected = expected_error(group, d, m, rng(2).normal(size=(100_000, d)))
+    expected = fluctuations.expected_mae(group, d, m)
     assert standard_error < 0.04 * expected
     assert abs(errors.mean() - expected) < 5 * standard_error
+
+
+# --- sweeps
+
+
+def sweep(settings, draws=3, seed=1, **options):
+    return simulate.sweep(settings, 7, groups.ALL, draws, rng(seed), progress=False, **options)
+
+
+def test_a_sweep_has_the_rows_of_each_setting_in_turn():
+    rows = sweep([(4, 30), (2, 50)])
+    assert rows[["d", "m", "draw"]].tolist() == [
+        *[(4, 30, k) for k in range(3)],
+        *[(2, 50, k) for k in range(3)],
+    ]
+    np.testing.assert_array_equal(rows[:3], mae())
+
+
+def test_more_draws_or_settings_change_none_of_the_first():
+    rows = sweep([(4, 30), (2, 50)], draws=5)
+    np.testing.assert_array_equal(rows[:3], sweep([(4, 30)]))
+    np.testing.assert_array_equal(rows[5:8], sweep([(4, 30), (2, 50)])[3:])
+
+
+def test_settings_do_not_share_their_streams():
+    rows = sweep([(4, 30), (4, 30)])
+    assert not np.isin(rows["norm"][:3], rows["norm"][3:]).any()
+
+
+def test_a_generator_gives_other_draws_the_second_time():
+    generator = rng()
+    first, second = mae(rng=generator), mae(rng=generator)
+    assert not np.isin(first["norm"], second["norm"]).any()
+
+
+def test_the_streams_do_not_depend_on_what_was_drawn_before():
+    generator = rng()
+    generator.standard_normal(100)
+    np.testing.assert_array_equal(mae(rng=generator), mae())
+
+
+def test_memory_does_not_grow_with_the_width():
+    mae(m=1000)
+    tracemalloc.start()
+    try:
+        simulate.mae(2, 2_000_000, 10, groups.ALL, 1, rng(), progress=False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 80 * 2**20  # the weights alone are 32 MB, the features 160 MB
+
+
+def test_the_bar_counts_draws_on_stderr_and_can_be_left_out(capsys):
+    simulate.mae(2, 10, 5, groups.ALL, 4, rng())
+    shown = capsys.readouterr()
+    assert "4/4" in shown.err
+    assert "draw" in shown.err
+    assert not shown.out
+    mae()
+    assert not capsys.readouterr().err
+
+
+def test_table_1_holds_the_settings_of_the_paper():
+    rows = simulate.table1(5, 2, rng(), progress=False)
+    assert rows.dtype.names[4:] == simulate.TABLE_1.dtype.names[2:]
+    np.testing.assert_array_equal(rows[["d", "m"]][::2], simulate.TABLE_1[["d", "m"]])
+    np.testing.assert_array_equal(rows["draw"], [0, 1] * 8)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ([], r"settings must be at least one pair \(d, m\), got none"),
+        ([10], r"settings must be pairs \(d, m\), got 10"),
+        ([(10, 100, 3)], r"settings must be pairs \(d, m\), got \(10, 100, 3\)"),
+        ([(4, 30), (0, 30)], r"d must be an integer >= 1, got 0"),
+        ([(4, 30), (1, 30)], r"groups must have a vector each, got square at d = 1"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match="^" + message):
+        sweep(settings)
+
+
+class Client:
+    """What has an executor, as a Dask client, but is none."""
+
+    def get_executor(self):
+        """Return nothing; it is not called."""
+
+
+@pytest.mark.parametrize("executor, hint", [(map, ""), (Client(), ": pass client.get_executor()")])
+def test_what_is_no_executor_is_refused(executor, hint):
+    with pytest.raises(
+        ValueError, match=r"^executor must be a concurrent\.futures\.Executor"
+    ) as error:
+        sweep([(4, 30)], executor=executor)
+    assert str(error.value).endswith(hint or ">")
+
+
+def test_a_generator_that_cannot_spawn_is_refused():
+    legacy = np.random.Generator(np.random.RandomState(1)._bit_generator)
+    with pytest.raises(ValueError, match=r"^rng must be a Generator that can spawn others"):
+        mae(rng=legacy)
 
 
 def test_one_dimension_works_for_the_groups_that_have_a_vector():

@@ -1,0 +1,279 @@
+"""Fluctuations of finite networks, against quadrature, exact finite sums and Gaussian moments."""
+
+import itertools
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from reluspec_lib import features, fluctuations, groups, sample_weights
+from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
+
+EVERY = [*groups.ALL, CENTRED_SQUARE, Square(-1)]
+each_group = pytest.mark.parametrize(
+    "group", EVERY, ids=lambda group: f"{group.name}{getattr(group, 'root', '')}"
+)
+
+
+def rng(seed=1):
+    return np.random.default_rng(seed)
+
+
+def of_unit(group, g, column):
+    """sqrt(m) v_j as a function of g = sqrt(m) W^(j), one unit per column of g."""
+    return group.eigenvectors(g, [column])[:, 0]
+
+
+def plane_moment(group, x, y):
+    """E[(v ReLU(g.x)) (v ReLU(g.y))] at d = 2, by quadrature over the angle of g."""
+
+    def integrand(angle):
+        u = np.array([[math.cos(angle)], [math.sin(angle)]])
+        v = of_unit(group, u, 0)[0]
+        return v**2 * max(x @ u[:, 0], 0) * max(y @ u[:, 0], 0)
+
+    kinks = sorted(
+        (math.atan2(z[1], z[0]) + sign * math.pi / 2) % (2 * math.pi)
+        for z in (x, y)
+        for sign in (1, -1)
+    )
+    edges = [0.0, *kinks, 2 * math.pi]
+    total = sum(
+        integrate.quad(integrand, a, b, epsabs=1e-13)[0] for a, b in itertools.pairwise(edges)
+    )
+    # All four factors together have degree 4 in |g|, and E|g|^4 = 8 at d = 2.
+    return 8 * total / (2 * math.pi)
+
+
+@each_group
+def test_covariance_is_that_of_quadrature_in_the_plane(group):
+    for x, y in rng().normal(size=(6, 2, 2)):
+        expected = plane_moment(group, x, y)
+        expected -= (group.limit(x, [0]) * group.limit(y, [0])).item()
+        found = fluctuations.covariance(group, x[None], y[None]).item()
+        assert found == pytest.approx(expected, abs=1e-11)
+
+
+@each_group
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_covariance_is_that_of_many_hidden_units(group, d):
+    g, x = rng(d).standard_normal((d, 400_000)), rng(3).standard_normal((3, d))
+    column = group.size(d) - 1
+    terms = features(x, g) * of_unit(group, g, column)
+    terms -= group.limit(x, [column])
+    products = terms[:, None, :] * terms[None, :, :]
+    error = products.std(axis=2) / math.sqrt(g.shape[1])
+    found = fluctuations.covariance(group, x, column=column)
+    assert (abs(products.mean(axis=2) - found) < 5 * error).all()
+
+
+@each_group
+@given(d=st.integers(2, 8), seed=st.integers(0, 2**32))
+def test_the_variance_is_the_diagonal_of_the_covariance(group, d, seed):
+    x = rng(seed).standard_normal((4, d))
+    for column in range(group.size(d)):
+        C = fluctuations.covariance(group, x, column=column)
+        np.testing.assert_allclose(np.diag(C), group.variance(x, [column])[:, 0], rtol=1e-9)
+        np.testing.assert_allclose(C, C.T, atol=1e-12)
+        assert np.linalg.eigvalsh(C).min() > -1e-10
+
+
+@each_group
+def test_the_variance_takes_all_columns_at_once(group):
+    x = rng().normal(size=(5, 6))
+    size = group.size(6)
+    whole = group.variance(x)
+    assert whole.shape == (5, size)
+    for column in range(size):
+        np.testing.assert_allclose(whole[:, [column]], group.variance(x, [column]))
+    np.testing.assert_allclose(group.variance(x[0]), whole[0])
+    assert group.variance(x.astype(np.float32)).dtype == np.float32
+    assert not group.variance(np.zeros((1, 6))).any()
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_groups_that_are_empty_have_no_variance(d):
+    for group in EVERY:
+        assert group.variance(np.ones((2, d))).shape == (2, group.size(d))
+
+
+@each_group
+@pytest.mark.parametrize("m", [1, 3, 40])
+def test_the_variance_holds_at_every_width(group, m):
+    d, draws = 3, 200_000 // m
+    W = sample_weights(d, m * draws, rng(5)) * math.sqrt(draws)
+    x = np.array([1.0, -0.5, 2.0])
+    terms = features(x, W) * group.eigenvectors(W, [0])[:, 0]
+    f = terms.reshape(draws, m).sum(axis=1)
+    squares = m * (f - group.limit(x, [0])) ** 2
+    error = squares.std() / math.sqrt(draws)
+    assert abs(squares.mean() - group.variance(x, [0]).item()) < 5 * error
+
+
+@each_group
+@given(scale=st.floats(0.01, 100), seed=st.integers(0, 2**32))
+def test_covariance_is_homogeneous_in_each_input(group, scale, seed):
+    x, y = rng(seed).standard_normal((2, 3, 4))
+    once = fluctuations.covariance(group, x, y)
+    np.testing.assert_allclose(
+        fluctuations.covariance(group, scale * x, y), scale * once, rtol=1e-9, atol=1e-9 * scale
+    )
+    np.testing.assert_allclose(fluctuations.covariance(group, y, x), once.T, atol=1e-12)
+
+
+@each_group
+def test_nearly_parallel_inputs_lose_no_digits(group):
+    x, step = rng().normal(size=(2, 5))
+    s2 = group.variance(x, [0]).item()
+    for size in 10.0 ** -np.arange(3, 13):
+        found = fluctuations.covariance(group, x[None], (x + size * step)[None]).item()
+        assert abs(found - s2) < 20 * size + 1e-12
+    assert fluctuations.covariance(group, x[None], x[None]).item() == pytest.approx(s2, rel=1e-12)
+
+
+@pytest.mark.parametrize("group", [CENTRED_SQUARE, SQUARE, PRODUCT, NORM])
+@given(d=st.integers(2, 9), seed=st.integers(0, 2**32))
+def test_forms_are_those_of_the_vectors(group, d, seed):
+    W = rng(seed).standard_normal((d, 5))
+    for column in range(group.size(d)):
+        A = group._form(d, column)
+        v = np.einsum("aj,ab,bj->j", W, A, W) / np.linalg.norm(W, axis=0)
+        np.testing.assert_allclose(group.eigenvectors(W, [column])[:, 0], v, atol=1e-12)
+
+
+@each_group
+@given(d=st.integers(2, 7), seed=st.integers(0, 2**32))
+def test_variance_treats_all_other_coordinates_alike(group, d, seed):
+    generator = rng(seed)
+    x = generator.standard_normal(d)
+    for column in range(group.size(d)):
+        others = [k for k in range(d) if k not in group._axes(d, column)]
+        y = x.copy()
+        y[others] = 0
+        if others:
+            y[others[0]] = np.linalg.norm(x[others])
+        s2 = [group.variance(z, [column]).item() for z in (x, y)]
+        assert s2[0] == pytest.approx(s2[1], rel=1e-10)
+
+
+# --- the mean absolute error
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 10, 1000])
+def test_the_norm_group_has_its_expected_error_in_closed_form(d):
+    # s(x) = |x| sqrt((d+2)/(2d) - d c_d^2), and c_d = 1 / (sqrt(2 pi) E|x|).
+    mp.mp.dps = 40
+    length = mp.sqrt(2) * mp.gammaprod([mp.mpf(d + 1) / 2], [mp.mpf(d) / 2])
+    share = mp.mpf(d + 2) / (2 * d) - d / (2 * mp.pi * length**2)
+    expected = mp.sqrt(2 / (7 * mp.pi)) * length * mp.sqrt(share)
+    assert fluctuations.expected_mae(NORM, d, 7) == pytest.approx(float(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [3, 4, 10, 51])
+def test_the_coordinate_group_has_the_error_of_a_one_dimensional_integral(d):
+    # s(u)^2 = 1/2 + 3 t^2 / 4 with t the first coordinate of a point of the sphere.
+    def integrand(t):
+        return mp.sqrt(0.5 + 0.75 * t**2) * (1 - t**2) ** (mp.mpf(d - 3) / 2)
+
+    mp.mp.dps = 25
+    mean = mp.quad(integrand, [-1, 0, 1]) / mp.beta(mp.mpf(d - 1) / 2, 0.5)
+    length = mp.sqrt(2) * mp.gammaprod([mp.mpf(d + 1) / 2], [mp.mpf(d) / 2])
+    expected = mp.sqrt(2 / mp.pi) * length * mean
+    found = fluctuations.expected_mae(COORDINATE, d, 1)
+    assert found == pytest.approx(float(expected), rel=1e-11)
+
+
+@each_group
+@pytest.mark.parametrize("d", [2, 3, 4, 20])
+def test_expected_errors_are_averages_over_gaussian_inputs(group, d):
+    s = np.sqrt(group.variance(rng().standard_normal((200_000, d)), [0]))
+    expected = math.sqrt(2 / (math.pi * 9)) * s.mean()
+    error = math.sqrt(2 / (math.pi * 9)) * s.std() / math.sqrt(len(s))
+    assert abs(fluctuations.expected_mae(group, d, 9) - expected) < 5 * error
+
+
+@each_group
+def test_twice_as_many_points_of_quadrature_change_nothing(group, monkeypatch):
+    for d in (2, 3, 5, 40):
+        once = fluctuations.expected_mae(group, d, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(fluctuations, "_RADII", 40)
+            patch.setattr(fluctuations, "_ANGLES", 96)
+            assert fluctuations.expected_mae(group, d, 1) == pytest.approx(once, rel=1e-13)
+
+
+@pytest.mark.parametrize("group", [NORM, COORDINATE])
+def test_one_dimension_has_an_expected_error(group):
+    s = math.sqrt(group.variance([1.0]).item())
+    assert fluctuations.expected_mae(group, 1, 5) == pytest.approx(
+        math.sqrt(2 / (5 * math.pi)) * math.sqrt(2 / math.pi) * s
+    )
+
+
+@each_group
+def test_the_spread_is_that_of_draws_and_their_mean_that_of_the_variances(group):
+    x = rng().standard_normal((60, 4))
+    draws = fluctuations.sample_mae(group, x, 10, 40_000, rng(2))
+    spread = fluctuations.mae_spread(group, x, 10)
+    assert draws.std() == pytest.approx(spread, rel=5 / math.sqrt(40_000))
+    mean = math.sqrt(2 / (10 * math.pi)) * np.sqrt(group.variance(x, [0])).mean()
+    assert abs(draws.mean() - mean) < 5 * spread / math.sqrt(40_000)
+
+
+def test_the_spread_at_one_input_is_that_of_an_absolute_gaussian():
+    x = np.array([[3.0, 0.0, 4.0]])
+    s = math.sqrt(PRODUCT.variance(x, [1]).item())
+    expected = s * math.sqrt((1 - 2 / math.pi) / 100)
+    assert fluctuations.mae_spread(PRODUCT, x, 100, column=1) == pytest.approx(expected)
+
+
+def test_draws_are_those_of_networks():
+    d, m, x = 3, 3000, rng().standard_normal((20, 3))
+    found = []
+    for generator in rng(2).spawn(400):
+        W = sample_weights(d, m, generator)
+        f = features(x, W) @ SQUARE.eigenvectors(W, [1])
+        found.append(np.abs(f - SQUARE.limit(x, [1])).mean())
+    expected = fluctuations.sample_mae(SQUARE, x, m, 20_000, rng(3), column=1)
+    assert stats.ks_2samp(found, expected).pvalue > 1e-3
+
+
+# --- wrong arguments
+
+
+X = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: fluctuations.covariance("norm", X), "group must be a Group such as groups.NORM"),
+        (
+            lambda: fluctuations.covariance(NORM, X[0]),
+            r"x must have shape \(n, d\), got",
+        ),
+        (lambda: fluctuations.covariance(NORM, X, X[:, :2]), r"y must have shape \(n, 3\), got"),
+        (lambda: fluctuations.covariance(NORM, X, X * np.nan), r"y must be finite, got nan at"),
+        (lambda: fluctuations.covariance(NORM, X, column=1), r"column must be below 1, the number"),
+        (lambda: fluctuations.covariance(NORM, X, column=-1), r"column must be an integer >= 0"),
+        (lambda: fluctuations.expected_mae(PRODUCT, 1, 5), r"column must be below 0, the number"),
+        (lambda: fluctuations.expected_mae(NORM, 0, 5), r"d must be an integer >= 1, got 0"),
+        (lambda: fluctuations.expected_mae(NORM, 2, 0), r"m must be an integer >= 1, got 0"),
+        (lambda: fluctuations.mae_spread(NORM, X, 2.5), r"m must be an integer >= 1, got 2.5"),
+        (lambda: fluctuations.mae_spread(NORM, X, 2, 3), r"column must be below 1, the number"),
+        (lambda: fluctuations.sample_mae(NORM, X, 2, 0, rng()), r"draws must be an integer >= 1"),
+        (
+            lambda: fluctuations.sample_mae(NORM, X, 2, 2, 1),
+            r"rng must be a numpy.random.Generator",
+        ),
+        (lambda: NORM.variance([np.nan]), r"x must be finite, got nan at index"),
+        (lambda: SQUARE.variance(X, [2]), r"columns must be"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match="^" + message):
+        call()
