@@ -1,0 +1,444 @@
+"""Learning: against plain loops, dense exponentials, simulation and closed forms at large width."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reluspec_lib import _loss, dynamics, features, fisher, forward, groups, sample_weights, targets
+
+D, M = 3, 60
+SOLVERS = ["dense", "lanczos", "expm"]
+
+
+def rng(seed=1):
+    return np.random.default_rng(seed)
+
+
+def mixture(d):
+    return (
+        targets.limit(groups.NORM, d)
+        + targets.limit(groups.COORDINATE, d)
+        - 2 * targets.limit(groups.SQUARE, d)
+        + targets.limit(groups.PRODUCT, d)
+        + 0.5 * targets.zonal(d, 4)
+    )
+
+
+def setting(kind, m=M, d=D, seed=1):
+    """Return W, the target, a sample or None, and the matrix A and force b of the loss."""
+    generator = rng(seed)
+    W = sample_weights(d, m, generator)
+    target = generator.normal(size=m) if "readout" in kind else mixture(d)
+    if "sample" not in kind:
+        J = fisher.matrix(W)
+        b = J @ target if "readout" in kind else target.moment(W)
+        return W, target, None, J, b
+    n = m // 3 if "small" in kind else 3 * m
+    x, y = generator.normal(size=(n, d)), generator.normal(size=n)
+    X = features(x, W)
+    return W, target, (x, y), X.T @ X / n, X.T @ y / n
+
+
+KINDS = ["function", "readout", "small sample", "large sample", "sample of a readout"]
+
+
+def assert_same_readout(found, expected, relative=1e-10):
+    np.testing.assert_allclose(found, expected, atol=relative * np.abs(expected).max())
+
+
+def by_exponential(A, b, start, time):
+    """Return v(t) for v' = b - A v by the exponential of the matrix with one more row."""
+    size = len(b)
+    extended = np.zeros((size + 1, size + 1))
+    extended[:size, :size], extended[:size, size] = -A, b
+    return (scipy.linalg.expm(time * extended) @ np.append(start, 1))[:size]
+
+
+def by_loop(A, b, start, step, count):
+    v = start.copy()
+    for _ in range(count):
+        v = v - step * (A @ v - b)
+    return v
+
+
+# --- gradient flow
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_flow_equals_the_dense_exponential(kind, solver):
+    W, target, sample, A, b = setting(kind)
+    start, times = rng(2).normal(size=M), [0.0, 0.3, 4.0, 50.0]
+    path = dynamics.flow(W, target, times, sample=sample, start=start, solver=solver)
+    expected = np.column_stack([by_exponential(A, b, start, time) for time in times])
+    assert_same_readout(path.readout, expected)
+    assert (path.solver, path.step) == (solver, None)
+    assert (path.products > 0) == (solver == "lanczos")
+    np.testing.assert_array_equal(path.times, times)
+    np.testing.assert_array_equal(path.start, start)
+
+
+@pytest.mark.parametrize("d, m", [(1, 1), (1, 2), (2, 3), (10, 30), (3, 500)])
+def test_solvers_agree_at_all_sizes(d, m):
+    W, times = sample_weights(d, m, rng()), [0.5, 30.0]
+    target = targets.limit(groups.NORM, d) + targets.limit(groups.COORDINATE, d)
+    first, *others = (dynamics.flow(W, target, times, solver=solver) for solver in SOLVERS)
+    for other in others:
+        assert_same_readout(other.readout, first.readout, 1e-12)
+
+
+def test_flow_for_ever_on_a_small_sample_gives_the_interpolant_of_least_norm():
+    W, target, (x, y), _, _ = setting("small sample", m=600, d=10)
+    path = dynamics.flow(W, target, [1e9], sample=(x[:40], y[:40]))
+    expected = np.linalg.lstsq(features(x[:40], W), y[:40])[0]
+    assert_same_readout(path.readout[:, 0], expected, 1e-8)
+    np.testing.assert_allclose(forward(x[:40], W, path.readout[:, 0]), y[:40], atol=1e-8)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32), s=st.floats(0.01, 20), t=st.floats(0.01, 20))
+def test_flow_is_a_semigroup_and_never_raises_the_risk(seed, s, t):
+    W = sample_weights(D, 40, rng(seed))
+    target = mixture(D)
+    whole = dynamics.flow(W, target, [0.0, s, s + t])
+    rest = dynamics.flow(W, target, [t], start=whole.readout[:, 1])
+    assert_same_readout(rest.readout[:, 0], whole.readout[:, 2], 1e-11)
+    assert (np.diff(whole.risk()) <= 1e-12 * target.power).all()
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32))
+def test_rotated_inputs_and_renamed_units_learn_the_norm_alike(seed):
+    generator = rng(seed)
+    W, times = sample_weights(D, 30, generator), [1.0, 9.0]
+    target = targets.limit(groups.NORM, D)
+    v = dynamics.flow(W, target, times).readout
+    rotation, order = np.linalg.qr(generator.normal(size=(D, D)))[0], generator.permutation(30)
+    np.testing.assert_allclose(dynamics.flow(rotation @ W, target, times).readout, v, atol=1e-10)
+    renamed = dynamics.flow(W[:, order], target, times).readout
+    np.testing.assert_allclose(renamed, v[order], atol=1e-10)
+
+
+# --- gradient descent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", SOLVERS[:2])
+@pytest.mark.parametrize("share", [0.01, 0.25, 0.7, 0.99])
+def test_descent_equals_the_loop(kind, solver, share):
+    W, target, sample, A, b = setting(kind)
+    start, steps = rng(2).normal(size=M), [0, 1, 2, 3, 100, 2001]
+    step = share * 2 / np.linalg.eigvalsh(A)[-1]
+    path = dynamics.descent(W, target, step, steps, sample=sample, start=start, solver=solver)
+    expected = np.column_stack([by_loop(A, b, start, step, count) for count in steps])
+    assert_same_readout(path.readout, expected)
+    np.testing.assert_allclose(path.times, step * np.array(steps))
+    assert (path.solver, path.step) == (solver, step)
+
+
+def test_the_default_of_a_wide_network_is_lanczos_with_few_products_at_any_number_of_steps():
+    W = sample_weights(10, 800, rng())
+    target = mixture(10)
+    for count, most, gap in ((10, 40, 1e-13), (10**4, 90, 3e-12), (10**6, 250, 1e-10)):
+        path = dynamics.descent(W, target, 0.5, [count])
+        assert path.solver == "lanczos"
+        assert 0 < path.products < most
+        dense = dynamics.descent(W, target, 0.5, [count], solver="dense")
+        assert_same_readout(path.readout, dense.readout, gap)
+    assert dynamics.descent(W[:, :400], target, 0.1, [1]).solver == "dense"
+
+
+def test_wide_networks_never_hold_the_matrix(monkeypatch):
+    W, target, _, _, _ = setting("function", m=700)
+    held = dynamics.descent(W, target, 0.5, [50], solver="lanczos")
+    monkeypatch.setattr(_loss, "_HELD_WIDTH", 0)
+    monkeypatch.delattr(fisher, "matrix")
+    free = dynamics.descent(W, target, 0.5, [50])
+    assert free.solver == "lanczos"
+    assert_same_readout(free.readout, held.readout, 1e-12)
+    exponential = dynamics.flow(W, target, [3.0], solver="expm")
+    assert_same_readout(exponential.readout, dynamics.flow(W, target, [3.0]).readout, 1e-12)
+
+
+def test_many_small_steps_are_the_flow():
+    W, target, _, _, _ = setting("function")
+    smooth = dynamics.flow(W, target, [2.0]).readout[:, 0]
+    gaps = []
+    for count in (1000, 2000):
+        readout = dynamics.descent(W, target, 2 / count, [count]).readout[:, 0]
+        gaps.append(np.linalg.norm(readout - smooth))
+    assert gaps[0] / gaps[1] == pytest.approx(2, rel=1e-2)
+
+
+def test_no_steps_and_no_error_change_nothing():
+    W, v, _, _, _ = setting("readout")
+    for solver in SOLVERS[:2]:
+        np.testing.assert_array_equal(
+            dynamics.descent(W, v, 0.1, [0, 7], start=v, solver=solver).readout, np.stack([v, v], 1)
+        )
+    np.testing.assert_array_equal(
+        dynamics.flow(W, v, [3.0], start=v, solver="expm").readout[:, 0], v
+    )
+
+
+# --- stability
+
+
+@pytest.mark.parametrize("kind", ["function", "small sample", "large sample"])
+def test_the_bound_is_two_over_the_largest_eigenvalue(kind):
+    W, _, sample, A, _ = setting(kind)
+    bound = dynamics.largest_step(W, x=None if sample is None else sample[0])
+    assert bound == pytest.approx(2 / np.linalg.eigvalsh(A)[-1], rel=1e-9)
+
+
+@pytest.mark.parametrize("W, expected", [([[2.0]], 1.0), ([[0.0]], math.inf), ([[1, -3]], 4 / 9)])
+def test_the_bound_of_tiny_networks(W, expected):
+    assert dynamics.largest_step(W) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["function", "small sample", "large sample"])
+def test_descent_is_stable_up_to_the_bound_and_not_beyond(kind):
+    W, target, sample, A, b = setting(kind)
+    bound = dynamics.largest_step(W, x=None if sample is None else sample[0])
+    with pytest.raises(ValueError, match=rf"below 2/lambda_max = {bound:.6g}.*got.*unstable=True"):
+        dynamics.descent(W, target, 1.001 * bound, [1], sample=sample)
+    losses = []
+    for factor in (0.99, 1.01):
+        v = dynamics.descent(
+            W, target, factor * bound, [1000, 2000, 3000], sample=sample, unstable=True
+        ).readout
+        losses.append(np.einsum("jt,jk,kt->t", v, A, v) / 2 - b @ v)
+    assert (np.diff(losses[0]) < 0).all()
+    np.testing.assert_allclose(losses[1][1:] / losses[1][:-1], 1.02**2000, rtol=0.01)
+
+
+def test_an_overflow_is_infinite_without_a_warning():
+    W, target, _, _, _ = setting("function")
+    for solver in SOLVERS[:2]:
+        path = dynamics.descent(W, target, 50.0, [1000], unstable=True, solver=solver)
+        assert not np.isfinite(path.readout).any()
+
+
+def test_the_bound_for_minibatches_interpolates():
+    W = sample_weights(10, 2000, rng())
+    full, single = dynamics.largest_step(W), dynamics.largest_step(W, batch=1)
+    assert single == pytest.approx(4 / 12, rel=0.04)
+    for batch in (2, 10, 1000):
+        between = 1 / ((1 - 1 / batch) / full + 1 / batch / single)
+        assert dynamics.largest_step(W, batch=batch) == pytest.approx(between, rel=1e-12)
+    scaled = dynamics.largest_step(3 * W, batch=7)
+    assert scaled == pytest.approx(dynamics.largest_step(W, batch=7) / 9)
+
+
+def test_the_moment_in_the_bound_for_minibatches():
+    # E[|X|^2 X^T X] tends to (d+2)/2 J: along the first vectors of the groups, by simulation.
+    W, x = sample_weights(4, 2000, rng()), rng(2).normal(size=(20_000, 4))
+    X = features(x, W)
+    V = np.hstack([group.eigenvectors(W, [0]) for group in groups.ALL])
+    weighted = np.sum((X**2).sum(axis=1)[:, None] * (X @ V) ** 2, axis=0) / len(x)
+    quadratic = np.einsum("jk,jk->k", V, fisher.matvec(W, V))
+    np.testing.assert_allclose(weighted / quadratic, 3, rtol=0.06)
+
+
+@pytest.mark.parametrize("batch, factor, grows", [(1, 0.5, False), (1, 2, True), (8, 2, True)])
+def test_minibatches_are_stable_below_the_bound(batch, factor, grows):
+    W = sample_weights(10, 300, rng())
+    v = rng(2).normal(size=300)
+    bound = dynamics.largest_step(W, batch=batch)
+    assert factor * bound < dynamics.largest_step(W) or batch > 1
+    path = dynamics.sgd(W, v, factor * bound, [0, 300], batch, rng(3), unstable=True)
+    before, after = path.risk()
+    assert (after > before) == grows
+
+
+# --- stochastic gradient descent
+
+
+@pytest.mark.parametrize("noise", [0, 0.5])
+@pytest.mark.parametrize("kind", ["function", "readout"])
+def test_sgd_equals_a_plain_loop_on_the_same_draws(kind, noise):
+    W, target, _, _, _ = setting(kind)
+    start = rng(4).normal(size=M)
+    path = dynamics.sgd(W, target, 0.1, [0, 3, 10], 5, rng(3), noise=noise, start=start)
+    generator, v, expected = rng(3), start.copy(), [start.copy()]
+    for count in range(1, 11):
+        x = generator.normal(size=(5, D))
+        y = forward(x, W, target) if kind == "readout" else target(x)
+        if noise:
+            y = y + noise * generator.normal(size=5)
+        X = features(x, W)
+        v = v - 0.1 * X.T @ (X @ v - y) / 5
+        if count in (3, 10):
+            expected.append(v)
+    np.testing.assert_allclose(path.readout.T, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(path.times, [0, 0.3, 1])
+    assert (path.solver, path.products, path.step) == ("sgd", 0, 0.1)
+    np.testing.assert_array_equal(path.start, start)
+
+
+def test_sgd_with_huge_batches_is_descent():
+    W, target, _, _, _ = setting("function", m=20)
+    noisy = dynamics.sgd(W, target, 0.5, [5], 200_000, rng(2), noise=0.1).readout
+    exact = dynamics.descent(W, target, 0.5, [5]).readout
+    assert np.linalg.norm(noisy - exact) < 0.01 * np.linalg.norm(exact)
+
+
+# --- what a trajectory reports
+
+
+@pytest.mark.parametrize("kind", ["function", "readout"])
+def test_risk_and_coefficients_are_means_over_inputs(kind):
+    W, target, _, _, _ = setting(kind)
+    path = dynamics.flow(W, target, [0.0, 1.0, 10.0])
+    x = rng(7).normal(size=(100_000, D))
+    y = forward(x, W, target) if kind == "readout" else target(x)
+    squares = (forward(x, W, path.readout) - y[:, None]) ** 2
+    error = squares.std(axis=0) / math.sqrt(len(x))
+    assert (np.abs(squares.mean(axis=0) - path.risk()) < 5 * error).all()
+    for group in groups.ALL:
+        F = group.limit(x)
+        for column in range(group.size(D)):
+            products = F[:, [column]] * forward(x, W, path.readout) / group.exact_eigenvalue(D)
+            bars = products.std(axis=0) / math.sqrt(len(x)) + 1e-12
+            assert (np.abs(products.mean(axis=0) - path.along(group)[column]) < 5 * bars).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_are_the_projections_and_sum_to_the_risk(kind):
+    W, target, sample, _, _ = setting(kind)
+    path = dynamics.flow(W, target, [0.5, 5.0], sample=sample)
+    total = path.remainder()
+    for group in groups.ALL:
+        V = group.eigenvectors(W)
+        wanted = V.T @ target if "readout" in kind else target.along(group)
+        missing = wanted[:, None] - V.T @ path.readout
+        expected = group.exact_eigenvalue(D) * (missing**2).sum(axis=0)
+        np.testing.assert_allclose(path.error(group), expected, rtol=1e-10)
+        total = total + path.error(group)
+    np.testing.assert_allclose(total, path.risk(), rtol=1e-12)
+
+
+def test_the_remainder_is_the_quadratic_form_of_the_residual():
+    W = sample_weights(D, M, rng())
+    target = targets.limit(groups.NORM, D) + targets.limit(groups.PRODUCT, D)
+    path = dynamics.flow(W, target, [0.1, 1.0, 20.0])
+    R = fisher.residual(W)
+    expected = np.einsum("jt,jk,kt->t", path.readout, R, path.readout)
+    np.testing.assert_allclose(path.remainder(), expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("group", groups.ALL)
+def test_one_function_decays_at_its_own_rate_in_a_wide_network(group):
+    W, times = sample_weights(3, 4000, rng()), np.array([0.0, 0.5, 1, 2])
+    path = dynamics.flow(W, targets.limit(group, 3), times / group.exact_eigenvalue(3))
+    np.testing.assert_allclose(path.error(group), path.predicted(group), rtol=0.25)
+    initial = group.exact_eigenvalue(3)
+    np.testing.assert_allclose(path.predicted(group), initial * np.exp(-2 * times), rtol=1e-12)
+
+
+def test_the_prediction_of_a_discrete_method_counts_steps():
+    W = sample_weights(3, 50, rng())
+    target = 2 * targets.limit(groups.COORDINATE, 3)
+    start = rng(2).normal(size=50)
+    first = np.sum((target.along(groups.COORDINATE) - W @ start) ** 2) / 4
+    path = dynamics.descent(W, target, 0.5, [0, 1, 9], start=start)
+    expected = first * (1 - 0.5 / 4) ** np.array([0, 2, 18])
+    np.testing.assert_allclose(path.predicted(groups.COORDINATE), expected, rtol=1e-12)
+    other = path.predicted(groups.COORDINATE, eigenvalue=0.5)
+    np.testing.assert_allclose(other, first * 0.75 ** np.array([0, 2, 18]), rtol=1e-12)
+    smooth = dynamics.flow(W, target, [0, 1], start=start).predicted(groups.COORDINATE, 0.5)
+    np.testing.assert_allclose(smooth, first * np.exp([0, -1]), rtol=1e-12)
+
+
+def test_groups_that_a_small_dimension_lacks_have_no_error():
+    W = sample_weights(1, 20, rng())
+    path = dynamics.flow(W, targets.limit(groups.NORM, 1), [0.0, 3.0])
+    for group in (groups.SQUARE, groups.PRODUCT):
+        np.testing.assert_array_equal(path.error(group), [0, 0])
+        np.testing.assert_array_equal(path.predicted(group), [0, 0])
+
+
+def test_float32_weights_are_taken_in_float64():
+    W = sample_weights(D, M, rng()).astype(np.float32)
+    path = dynamics.flow(W, mixture(D), [1.0])
+    assert path.readout.dtype == np.float64
+    assert_same_readout(path.readout, dynamics.flow(W.astype(float), mixture(D), [1.0]).readout)
+
+
+# --- messages
+
+W0, TARGET = np.ones((3, 4)) + np.eye(3, 4), targets.limit(groups.NORM, 3)
+X0, Y0 = np.ones((5, 3)), np.ones(5)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: dynamics.flow(W0, np.ones(5), [1.0]), r"target must have shape \(4,\), got .*5"),
+        (lambda: dynamics.flow(np.ones((2, 4)), TARGET, [1.0]), r"target's d = 3"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [2.0, 1.0]),
+            r"times must be numbers >= 0 in increasing",
+        ),
+        (lambda: dynamics.flow(W0, TARGET, [-1.0]), r"times must be numbers >= 0"),
+        (lambda: dynamics.flow(W0, TARGET, [math.nan]), r"times must be numbers >= 0"),
+        (lambda: dynamics.flow(W0, TARGET, 1.0), r"times must be a non-empty sequence of numbers"),
+        (lambda: dynamics.flow(W0, TARGET, []), r"times must be a non-empty sequence"),
+        (lambda: dynamics.flow(W0, TARGET, [1.0], start=np.ones(3)), r"start must have shape"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], solver="fast"),
+            r"one of dense, lanczos, expm or",
+        ),
+        (lambda: dynamics.flow(W0, TARGET, [1.0], sample=X0), r"sample must be a pair \(x, y\)"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0, Y0[1:])),
+            r"y must have shape \(5,\)",
+        ),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[0], Y0)),
+            r"x must have shape \(n, d\)",
+        ),
+        (lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[:, :2], Y0)), r"as many coordinates"),
+        (lambda: dynamics.descent(W0, TARGET, 0, [1]), r"step must be a positive number, got 0"),
+        (
+            lambda: dynamics.descent(W0, TARGET, "1", [1]),
+            r"step must be a positive number, got '1'",
+        ),
+        (lambda: dynamics.descent(W0, TARGET, 0.1, [1.5]), r"steps must be .* of integers >= 0"),
+        (
+            lambda: dynamics.descent(W0, TARGET, 0.1, [3, 3]),
+            r"steps must be integers .* increasing",
+        ),
+        (lambda: dynamics.descent(W0, TARGET, 0.1, [1], solver="expm"), r"dense, lanczos or None"),
+        (
+            lambda: dynamics.descent(W0, TARGET, 9.0, [1]),
+            r"step must be below 2/lambda_max = 0\.208004, where",
+        ),
+        (
+            lambda: dynamics.sgd(W0, TARGET, 9.0, [1], 2, rng()),
+            r"below the bound for this batch = ",
+        ),
+        (lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 0, rng()), r"batch must be an integer >= 1"),
+        (lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 2, 7), r"rng must be a numpy.random.Generator"),
+        (
+            lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 2, rng(), noise=-1),
+            r"noise must be a finite number >= 0, got -1",
+        ),
+        (lambda: dynamics.largest_step(W0, x=X0, batch=2), r"x and batch exclude each other"),
+        (lambda: dynamics.largest_step(W0, batch=0), r"batch must be an integer >= 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("method", ["error", "predicted"])
+def test_only_groups_with_coefficients_have_an_error(method):
+    path = dynamics.flow(W0, TARGET, [1.0])
+    with pytest.raises(ValueError, match=r"group must be a member of groups\.ALL"):
+        getattr(path, method)(groups.CENTRED_SQUARE)
