@@ -9,10 +9,11 @@ it for the mean absolute error that the paper reports.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import linalg
 
 from reluspec_lib import sphere
 from reluspec_lib._validation import Array, check_count, check_inputs, check_rng
@@ -117,8 +118,10 @@ def expected_mae(group: Group, d: int, m: int) -> float:
     """
     d, m = check_count("d", d), check_count("m", m)
     columns = _check_column(group, d, 0)
-    directions, weights = _directions(d, group._axes(d, 0))
-    mean = weights @ np.sqrt(group.variance(directions, columns)[:, 0])
+    mean = sum(
+        weight * np.sqrt(group.variance(points, columns)).mean()
+        for weight, points in _circles(d, group._axes(d, 0))
+    )
     mean_length = 1 / (math.sqrt(2 * math.pi) * sphere.relu_mean(d))
     return math.sqrt(2 / (math.pi * m)) * mean_length * float(mean)
 
@@ -279,27 +282,41 @@ def _quadratic(A: Array, x: Array, y: Array) -> Array:
     return second
 
 
-def _directions(d: int, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return points of the sphere and weights that integrate functions even in these two axes.
+def _circles(d: int, axes: tuple[int, ...]) -> Iterator[tuple[float, Array]]:
+    """Yield weights and points of the sphere, for functions that are even in these two axes.
 
     The other coordinates enter through the sum of their squares only, so one of them, where there
     is one, takes it all.
     """
     if d == 1:
-        return np.ones((1, 1)), np.ones(1)
+        yield 1.0, np.ones((1, 1))
+        return
     first, second, *others = (*axes, *(k for k in range(d) if k not in axes))
     angle = 2 * np.pi * (np.arange(_ANGLES) + 0.5) / _ANGLES
-    if d == 2:
-        # All of the length is in the plane.
-        squared, weights = np.ones(1), np.ones(1)
-    else:
-        # r^2 has the density (1 - t)^((d-4)/2) (d-2)/2 on [0, 1].
-        nodes, weights = special.roots_jacobi(_RADII, (d - 4) / 2, 0.0)
-        squared, weights = (1 + nodes) / 2, weights / weights.sum()
-    points = np.zeros((len(squared), _ANGLES, d))
-    radius = np.sqrt(squared)[:, None]
-    points[:, :, first] = radius * np.cos(angle)
-    points[:, :, second] = radius * np.sin(angle)
-    if others:
-        points[:, :, others[0]] = np.sqrt(1 - squared)[:, None]
-    return points.reshape(-1, d), np.repeat(weights / _ANGLES, _ANGLES)
+    # At d = 2 all of the length is in the plane.
+    squared, weights = _beta_rule((d - 4) / 2) if others else (np.ones(1), np.ones(1))
+    for r2, weight in zip(squared, weights, strict=True):
+        points = np.zeros((_ANGLES, d))
+        points[:, first] = np.sqrt(r2) * np.cos(angle)
+        points[:, second] = np.sqrt(r2) * np.sin(angle)
+        if others:
+            points[:, others[0]] = np.sqrt(1 - r2)
+        yield float(weight), points
+
+
+def _beta_rule(power: float) -> tuple[Array, Array]:
+    """Return nodes and weights for the density proportional to (1 - t)^power on [0, 1].
+
+    Golub and Welsch, from the recurrence of the Jacobi polynomials; scipy's rule of this name
+    overflows from a power of 1000 on.
+    """
+    k = np.arange(_RADII)
+    degree = 2 * k + power
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = -(power**2) / (degree * (degree + 2))
+        coupling = 4 * k**2 * (k + power) ** 2 / (degree**2 * (degree + 1) * (degree - 1))
+    # The first of each has a common factor, which is zero for some powers.
+    centre[0] = -power / (power + 2)
+    coupling[1] = 4 * (1 + power) / ((2 + power) ** 2 * (3 + power))
+    nodes, vectors = linalg.eigh_tridiagonal(centre, np.sqrt(coupling[1:]))
+    return (1 + nodes) / 2, vectors[0] ** 2

@@ -405,8 +405,9 @@ class CentredSquare(_Diagonal):
         return F
 
     def _diagonals(self, d: int, positions: Array) -> Array:
-        diagonals: Array = math.sqrt((d + 2) / 2) * (np.eye(d)[:, positions] - 1 / d)
-        return diagonals
+        diagonals = np.full((d, len(positions)), -1 / d)
+        diagonals[positions, np.arange(len(positions))] += 1
+        return math.sqrt((d + 2) / 2) * diagonals
 
     def _axes(self, d: int, position: int) -> tuple[int, ...]:
         return (position,)

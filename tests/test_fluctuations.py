@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from reluspec_lib import features, fluctuations, groups, sample_weights
 from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
@@ -163,7 +163,7 @@ def test_variance_treats_all_other_coordinates_alike(group, d, seed):
 # --- the mean absolute error
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 10, 1000])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 10, 1000, 100_000])
 def test_the_norm_group_has_its_expected_error_in_closed_form(d):
     # s(x) = |x| sqrt((d+2)/(2d) - d c_d^2), and c_d = 1 / (sqrt(2 pi) E|x|).
     mp.mp.dps = 40
@@ -185,6 +185,14 @@ def test_the_coordinate_group_has_the_error_of_a_one_dimensional_integral(d):
     expected = mp.sqrt(2 / mp.pi) * length * mean
     found = fluctuations.expected_mae(COORDINATE, d, 1)
     assert found == pytest.approx(float(expected), rel=1e-11)
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.0, 0.5, 1.0, 7.0, 800.0])
+def test_the_rule_for_the_radius_is_that_of_gauss_and_jacobi(power):
+    nodes, weights = special.roots_jacobi(fluctuations._RADII, power, 0.0)
+    found = fluctuations._beta_rule(power)
+    np.testing.assert_allclose(found[0], (1 + nodes) / 2, atol=1e-13)
+    np.testing.assert_allclose(found[1], weights / weights.sum(), atol=1e-13)
 
 
 @each_group
