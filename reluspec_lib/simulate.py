@@ -24,8 +24,8 @@ __all__ = ["TABLE_1", "mae", "sweep", "table1"]
 
 _COLUMNS = ("norm", "coordinate", "centred square", "product")
 
-#: Table 1 of the paper: mean absolute errors of one draw of W for each d and m. The source lost the
-#: column of d; the values here are inferred (see the book's chapter on the table).
+#: Mean absolute errors of one draw of W for each d and m, from the paper's Table 1. The source lost
+#: the column of d; the values here are inferred (see the book's chapter on the table).
 TABLE_1: Array = np.array(
     [
         (50, 500, 0.1344, 0.1782, 0.1739, 0.1748),

@@ -80,10 +80,12 @@ def test_the_lock_holds_what_requirements_in_names():
     assert wanted - {normal(name) for name, _, _ in pins()} == set()
 
 
-def test_the_library_needs_numpy_and_scipy_only_and_the_lock_has_its_extra():
+def test_the_library_needs_few_packages_and_the_lock_has_its_extras():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert names(project["dependencies"]) == {"numpy", "scipy"}
-    wanted = names(project["optional-dependencies"]["book"])
+    assert names(project["dependencies"]) == {"numpy", "scipy", "threadpoolctl", "tqdm"}
+    extras = project["optional-dependencies"]
+    assert set(extras) == {"book", "dask"}
+    wanted = names(project["dependencies"] + extras["book"] + extras["dask"])
     assert wanted - {normal(name) for name, _, _ in pins()} == set()
 
 
