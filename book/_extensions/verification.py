@@ -31,7 +31,7 @@ from sphinx.util.nodes import make_refnode
 
 from reluspec_lib.ledger import LAYERS
 
-VALUES = {"worst_error": "worst error", "sensitivity": "sensitivity", "rate": "rate in m"}
+VALUES = {"worst_error": "worst error", "sensitivity": "sensitivity", "rate": "rate"}
 
 
 # --- directives: a placeholder while reading, since chapters are known only afterwards --------
