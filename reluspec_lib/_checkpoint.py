@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["Checkpoint"]
 
@@ -19,7 +23,7 @@ class Checkpoint:
     The first line says what is computed. A result counts once its whole line, with the checksum at
     its end, is on the disk; the process may die at any instant. A line without its end is a result
     that was not finished, and is dropped. Anything else that does not fit is damage, or belongs to
-    another computation, and is refused.
+    another computation, and is refused. One process at a time may write to a file.
 
     Parameters
     ----------
@@ -31,21 +35,24 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the file is damaged or belongs to another computation.
+        If the file is damaged, belongs to another computation or is being written to.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
         self.path = Path(path)
         self.results: dict[str, list[float]] = {}
         head = {"format": _FORMAT, "settings": settings}
-        exists = self.path.exists()
-        complete = self._read(head) if exists else 0
         # Unbuffered: what was written is with the system, whatever happens to this process.
-        self._file = open(self.path, "r+b" if exists else "xb", buffering=0)  # noqa: SIM115
-        self._file.truncate(complete)
-        self._file.seek(complete)
-        if not complete:
-            self._write(head)
+        self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115
+        try:
+            self._lock()
+            complete = self._read(head)
+            self._file.truncate(complete)
+            if not complete:
+                self._write(head)
+        except BaseException:
+            self._file.close()
+            raise
 
     def add(self, key: str, result: list[float]) -> None:
         """Store one result; when this returns it is on the disk."""
@@ -57,12 +64,27 @@ class Checkpoint:
         self._file.close()
 
     def _write(self, content: dict[str, Any]) -> None:
-        self._file.write(_line(content))
+        line = memoryview(_line(content))
+        # The system may take a part at a time, as when the disk becomes full.
+        while line:
+            line = line[self._file.write(line) :]
         os.fsync(self._file.fileno())
+
+    def _lock(self) -> None:
+        """Refuse a file that another process writes to; the lock ends with this process."""
+        if sys.platform != "win32":
+            try:
+                # A lock of the process: workers that it forks, and that outlive it, do not hold it.
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                raise self._refusal("another process is writing to it") from None
+            except OSError:
+                pass  # A file system without locks.
 
     def _read(self, head: dict[str, Any]) -> int:
         """Take over what the file holds; return the length of its complete lines."""
-        content = self.path.read_bytes()
+        self._file.seek(0)
+        content = self._file.readall()
         complete = content.rfind(b"\n") + 1
         if not complete and not _line(head).startswith(content):
             raise self._refusal("it is not a checkpoint")

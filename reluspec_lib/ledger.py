@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from reluspec_lib._validation import Array
 
@@ -306,7 +306,7 @@ class Ledger:
         mean, error = _mean_and_error(slopes)
         if error <= _NOISE * np.abs(slopes).max():
             raise ValueError("errors must vary between draws, all have one slope")
-        width = float(stats.t.ppf(0.975, len(slopes) - 1)) * error
+        width = float(special.stdtrit(len(slopes) - 1, 0.975)) * error
         text = f"{_with_error(mean, width)} (95 % confidence) against {_format(exponent, 4)}"
         shown = _format(abs(mean - exponent))
         if not abs(mean - exponent) <= _MAXIMUM_Z * error or width > half_width:
