@@ -16,11 +16,32 @@ simulate
     Monte Carlo over independent hidden weights.
 fluctuations
     How far a finite network is from its limit, by the central limit theorem.
+targets
+    Functions for the network to learn, with their exact moments against its features.
+dynamics
+    Gradient flow, gradient descent and minibatches, seen by group.
+resolvent
+    Spectra of random features whose dimensions grow in proportion.
+spectra
+    Spectra of simulated random features, to compare with that limit.
 ledger
     The record of what a chapter of the book verified.
 """
 
-from reluspec_lib import fisher, fluctuations, groups, harmonics, ledger, network, simulate, sphere
+from reluspec_lib import (
+    dynamics,
+    fisher,
+    fluctuations,
+    groups,
+    harmonics,
+    ledger,
+    network,
+    resolvent,
+    simulate,
+    spectra,
+    sphere,
+    targets,
+)
 from reluspec_lib.network import (
     StreamedWeights,
     features,
@@ -33,6 +54,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "StreamedWeights",
+    "dynamics",
     "features",
     "fisher",
     "fluctuations",
@@ -42,7 +64,10 @@ __all__ = [
     "harmonics",
     "ledger",
     "network",
+    "resolvent",
     "sample_weights",
     "simulate",
+    "spectra",
     "sphere",
+    "targets",
 ]

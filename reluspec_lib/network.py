@@ -34,7 +34,7 @@ _TILE_COLUMNS = 512
 # cheap, little enough to hold.
 _STREAM_ENTRIES = 2**19
 
-#: Readout weights of a block of hidden units, from the hidden weights of that block.
+# Gets the hidden weights of a block of units and returns their readout weights.
 Readout = Callable[[Array], ArrayLike]
 
 

@@ -1,0 +1,183 @@
+r"""The quartic of the proportional regime, for rows that are all of one kind.
+
+Everything is a rational function of q = s h, with s the Stieltjes transform of (1/m) Y^T Y and
+-h/z that of M = (1/m) Y Y^T: with D = 1 + alpha zeta q and N = D (1 - e q) - zeta q,
+
+    h = N/D,    s = q/h,    z = N (gamma (D - N) - D) / (q D^2),
+
+where alpha = n1/n0, gamma = n1/m and e = eta - zeta. As an equation for q the last one has degree 4
+(3 for e = 0, 2 for zeta = 0), with a leading coefficient that does not depend on z unless e = 0.
+
+For Im z > 0 one root alone has Im s > 0 and Im h < 0. At real x > 0 these two conditions are one,
+so there is at most one pair of complex roots: where it exists is the support.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import Polynomial
+
+from reluspec_lib._validation import Array
+
+__all__ = ["Quartic"]
+
+# Next to the real axis an imaginary part below this, relative to its number, may be rounding.
+_ROUNDING = 1e-8
+_POLISH_STEPS = 4
+
+# Edges below this, relative to the largest eigenvalue, are zero.
+_SMALLEST_EDGE = 1e-24
+
+# A root that satisfies the equation no better than this is the product of rounding.
+_SOLVED = 1e-11
+# Such a root misses the equation by about its own size. What lies in between is in doubt, unless
+# the pair is as close to the real axis as rounding brings it.
+_FOREIGN = 1e-2
+_TOUCHING = 1e-6
+
+
+class Quartic:
+    """The polynomials in q, and the branch of its roots that is a Stieltjes transform."""
+
+    def __init__(self, zeta: float, noise: float, alpha: float, gamma: float) -> None:
+        self.zeta, self.noise, self.alpha, self.gamma = zeta, noise, alpha, gamma
+        q = Polynomial([0.0, 1.0])
+        D = 1 + alpha * zeta * q
+        N = D * (1 - noise * q) - zeta * q
+        self._numerator = N * (gamma * (D - N) - D)
+        self._denominator = q * D**2
+        self._linear = D
+        degree = 2 if zeta == 0 else 3 if noise == 0 else 4
+        self._coefficients = np.zeros((2, degree + 1))
+        for row, polynomial in zip(
+            self._coefficients, (self._numerator, self._denominator), strict=True
+        ):
+            # In the special cases what is cut off here is 0.
+            coefficients = polynomial.coef[: degree + 1]
+            row[: len(coefficients)] = coefficients
+
+    def h(self, q: Array) -> Array:
+        """Return h = N/D at q."""
+        return 1 - self.noise * q - self.zeta * q / (1 + self.alpha * self.zeta * q)
+
+    def z(self, q: Array) -> Array:
+        """Return the rational function z(q)."""
+        h = self.h(q)
+        return np.asarray(h * (self.gamma * (1 - h) - 1) / q)
+
+    def roots(self, z: Array) -> Array:
+        """Return all q with z(q) = z, shape (len(z), degree)."""
+        numerator, denominator = self._coefficients
+        coefficients = numerator - z[:, None] * denominator
+        degree = coefficients.shape[1] - 1
+        companion = np.zeros((len(z), degree, degree), coefficients.dtype)
+        steps = np.arange(degree - 1)
+        companion[:, steps + 1, steps] = 1
+        companion[:, :, -1] = -coefficients[:, :-1] / coefficients[:, -1:]
+        q = np.linalg.eigvals(companion).astype(np.complex128)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return self._polish(z[:, None], q)
+
+    def _polish(self, z: Array, q: Array) -> Array:
+        """Return the roots after Newton steps on the equation as it is, before it was expanded."""
+
+        def evaluate(points: Array) -> tuple[Array, Array]:
+            h = self.h(points)
+            factor = self.gamma * (1 - h) - 1
+            slope = -self.noise - self.zeta / self._linear(points) ** 2
+            return h * factor - z * points, slope * (factor - self.gamma * h) - z
+
+        value, slope = evaluate(q)
+        for _ in range(_POLISH_STEPS):
+            new = q - value / slope
+            new_value, new_slope = evaluate(new)
+            better = np.abs(new_value) < np.abs(value)
+            q = np.where(better, new, q)
+            value, slope = np.where(better, new_value, value), np.where(better, new_slope, slope)
+        return q
+
+    def solve(self, z: Array) -> tuple[Array, Array, Array]:
+        """Return s, h and the residual of z(q) = z at the physical root, for Im z > 0."""
+        z = z[:, None]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            q = self.roots(z[:, 0])
+            h, residual = self._h_and_residual(z, q)
+            s, rest = q / h, q * (self.noise + self.zeta / self._linear(q))
+            # Derivatives in z of q, of rest = 1 - h, which is exact where it is small, and of s.
+            q_slope = 1 / (z * self._logarithmic_slope(q))
+            rest_slope = q_slope * (self.noise + self.zeta / self._linear(q) ** 2)
+            s_slope = (q_slope * h + q * rest_slope) / h**2
+            score = np.minimum(_imaginary(s, s_slope, z), _imaginary(rest, rest_slope, z))
+        # A pair that only rounding makes complex does not satisfy the equation.
+        score = np.where(residual < _SOLVED, score, -np.inf)
+        best = score.argmax(axis=1)[:, None]
+        s, h, residual, score = (
+            np.take_along_axis(values, best, axis=1)[:, 0] for values in (s, h, residual, score)
+        )
+        return s, h, np.where(score > 0, residual, np.inf)
+
+    def density(self, x: Array) -> Array:
+        """Return the density of M at real x > 0: a quartic without complex roots means none.
+
+        NaN where the roots are not accurate, next to the edges of nearly linear activations.
+        """
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            q = self.roots(x)
+            h, residual = self._h_and_residual(x[:, None], q)
+            depth = np.where((residual < _SOLVED) & (q.imag != 0), -h.imag, 0.0).max(axis=1)
+        doubtful = (residual >= _SOLVED) & (residual < _FOREIGN)
+        doubtful &= np.abs(q.imag) > _TOUCHING * np.abs(q)
+        depth[doubtful.any(axis=1)] = np.nan
+        return np.asarray(depth / (np.pi * x))
+
+    def _h_and_residual(self, z: Array, q: Array) -> tuple[Array, Array]:
+        """Return h at roots q, and the errors of both equations relative to their terms."""
+        h = direct = self.h(q)
+        factor = self.gamma * (1 - h) - 1
+        # A small h is a difference that loses its digits; the equation z q = h factor has them.
+        h = np.where((np.abs(h) < 0.1) & (np.abs(h) < np.abs(factor)), z * q / factor, h)
+        factor = self.gamma * (1 - h) - 1
+        terms = 1 + np.abs(self.noise * q) + np.abs(self.zeta * q / self._linear(q))
+        residual = np.abs(h - direct) / terms
+        # Rounding of the terms of h moves h factor by its derivative times that.
+        terms = terms * np.abs(factor - self.gamma * h) + np.abs(z * q)
+        residual = np.maximum(residual, np.abs(h * factor - z * q) / terms)
+        return h, np.where(np.isfinite(residual), residual, np.inf)
+
+    def intervals(self, bound: float) -> Array:
+        """Return the intervals of the support of the density below a bound, shape (k, 2)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.unique(self.z(self._critical_points()))
+        # An edge that differs from 0 by rounding is 0. Where D is nearly 0, rounding makes large z.
+        ends = np.concatenate([[0.0], z[(z > _SMALLEST_EDGE * bound) & (z < bound)]])
+        filled = self.density((ends[:-1] + ends[1:]) / 2) != 0
+        # Edges are where filled and empty pieces meet.
+        changes = np.flatnonzero(np.diff(np.concatenate([[False], filled, [False]])))
+        return ends[changes].reshape(-1, 2)
+
+    def _critical_points(self) -> Array:
+        """Return the real q with z'(q) = 0; every edge of the support is z at one of them."""
+        q = Polynomial([0.0, 1.0])
+        top, D = self._numerator, self._linear
+        slope = top.deriv() * q * D - top * (D + 2 * q * D.deriv())
+        found = slope.trim().roots()
+        real = found.real[np.abs(found.imag) <= 1e-6 * np.abs(found)]
+        curvature = slope.deriv()
+        for _ in range(3):
+            step = slope(real) / np.where(curvature(real) == 0, np.inf, curvature(real))
+            better = np.abs(slope(real - step)) < np.abs(slope(real))
+            real = np.where(better, real - step, real)
+        return np.asarray(real[real != 0])
+
+    def _logarithmic_slope(self, q: Array) -> Array:
+        """Return z'(q) / z(q)."""
+        top, D = self._numerator, self._linear
+        slope: Array = top.deriv()(q) / top(q) - 1 / q - 2 * D.deriv()(q) / D(q)
+        return slope
+
+
+def _imaginary(value: Array, slope: Array, z: Array) -> Array:
+    """Return Im value / |value|, next to the real axis from the slope in z."""
+    part = value.imag / np.abs(value)
+    rounded = (np.abs(part) < _ROUNDING) & (z.imag < _ROUNDING**0.5 * np.abs(z))
+    return np.where(rounded, z.imag * (slope / np.abs(value)).real, part)
