@@ -253,8 +253,8 @@ def test_every_image_has_an_alternative_text(page):
     assert [source for source in missing if "logo" not in source] == []
     for image in article_of(page).find_all("img") if page.stem not in GENERATED else []:
         assert len(image["alt"]) > 15
-        assert "/" not in image["alt"]
-        assert not image["alt"].startswith("_images")
+        # A ratio may stand there, the name of a file may not.
+        assert not re.search(r"\.(png|svg)\b|_images", image["alt"])
 
 
 @every_written_page
@@ -452,13 +452,13 @@ def test_search_index_holds_the_chapters():
 
 
 def test_sizes_stay_readable():
-    """Given the built book, no page is heavier than 1.5 MB with its figures, nor the book 30 MB."""
+    """Given the built book, no page is heavier than 1.5 MB with its figures, nor the book 40 MB."""
     for page in written_pages():
         images = {page.parent / unquote(i["src"]) for i in article_of(page).select("img[src]")}
         size = page.stat().st_size + sum(image.stat().st_size for image in images)
         assert size < 1.5 * MEGABYTE, f"{name_of(page)}: {size / MEGABYTE:.2f} MB"
     files = [path for path in HTML.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 30 * MEGABYTE
+    assert sum(path.stat().st_size for path in files) < 40 * MEGABYTE
 
 
 def test_pages_name_no_path_of_the_machine_that_built_them():
