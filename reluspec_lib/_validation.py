@@ -23,6 +23,7 @@ __all__ = [
     "check_number",
     "check_readout",
     "check_rng",
+    "check_rows",
     "check_times",
     "check_weights",
     "spawn_seeds",
@@ -103,6 +104,14 @@ def check_inputs(x: ArrayLike, d: int | None = None) -> Array:
             f"x must have as many coordinates as W has rows, d = {d}, got shape {inputs.shape}"
         )
     return inputs
+
+
+def check_rows(name: str, value: ArrayLike, d: int | None = None) -> Array:
+    """Return inputs, one per row, as a finite float64 array of shape (n, d)."""
+    rows = as_floating(name, value).astype(np.float64, copy=False)
+    if rows.ndim != 2 or d not in (None, rows.shape[1]):
+        raise ValueError(f"{name} must have shape (n, {d or 'd'}), got shape {rows.shape}")
+    return rows
 
 
 def check_readout(V: ArrayLike, m: int, name: str = "V") -> Array:

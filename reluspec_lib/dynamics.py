@@ -32,9 +32,9 @@ from reluspec_lib._validation import (
     Array,
     as_floating,
     check_count,
-    check_inputs,
     check_number,
     check_rng,
+    check_rows,
     check_times,
     check_weights,
 )
@@ -460,7 +460,7 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
     if x is not None and batch is not None:
         raise ValueError("x and batch exclude each other: a minibatch has new inputs")
     if x is not None:
-        return Sample(W, _check_matrix(x, W)).largest_step()
+        return Sample(W, check_rows("x", x, len(W))).largest_step()
     bound = Population(W).largest_step()
     if batch is None or math.isinf(bound):
         return bound
@@ -488,7 +488,7 @@ class _Setting:
             return population
         if not isinstance(sample, tuple) or len(sample) != 2:
             raise ValueError(f"sample must be a pair (x, y), got {type(sample).__name__}")
-        finite = Sample(self.W, _check_matrix(sample[0], self.W))
+        finite = Sample(self.W, check_rows("x", sample[0], len(self.W)))
         n = len(finite.X)
         finite.residual = _check_vector("y", sample[1], n) - finite.X @ self.start
         finite.force = finite.X.T @ finite.residual / n
@@ -522,13 +522,6 @@ def _check_vector(name: str, value: ArrayLike, length: int) -> Array:
     if vector.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), got shape {vector.shape}")
     return vector
-
-
-def _check_matrix(x: ArrayLike, W: Array) -> Array:
-    inputs = check_inputs(x, len(W)).astype(np.float64, copy=False)
-    if inputs.ndim != 2:
-        raise ValueError(f"x must have shape (n, d) = (n, {len(W)}), got shape {inputs.shape}")
-    return inputs
 
 
 def _check_solver(solver: str | None, allowed: Sequence[str]) -> str | None:

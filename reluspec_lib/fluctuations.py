@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 
 from reluspec_lib import sphere
-from reluspec_lib._validation import Array, check_count, check_inputs, check_rng
+from reluspec_lib._validation import Array, check_count, check_rng, check_rows
 from reluspec_lib.groups import Group
 
 __all__ = ["covariance", "expected_mae", "mae_spread", "sample_mae"]
@@ -71,9 +71,9 @@ def covariance(group: Group, x: ArrayLike, y: ArrayLike | None = None, column: i
     array([[19.25  ,  1.0823],
            [ 1.0823,  0.5   ]])
     """
-    x = _check_rows("x", x)
+    x = check_rows("x", x)
     d = x.shape[1]
-    y = x if y is None else _check_rows("y", y, d)
+    y = x if y is None else check_rows("y", y, d)
     columns = _check_column(group, d, column)
     form = group._form(d, columns[0])
     second = _linear(form, x, y) if form.ndim == 1 else _quadratic(form, x, y)
@@ -218,16 +218,6 @@ def sample_mae(
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0) / m)
     mae: Array = np.abs(root @ rng.standard_normal((len(root), draws))).mean(axis=0)
     return mae
-
-
-def _check_rows(name: str, x: ArrayLike, d: int | None = None) -> Array:
-    try:
-        rows = check_inputs(x)
-    except ValueError as error:
-        raise ValueError(f"{name}{str(error).removeprefix('x')}") from None
-    if rows.ndim != 2 or d not in (None, rows.shape[1]):
-        raise ValueError(f"{name} must have shape (n, {d or 'd'}), got shape {rows.shape}")
-    return rows.astype(np.float64, copy=False)
 
 
 def _check_column(group: Group, d: int, column: int) -> list[int]:

@@ -25,9 +25,9 @@ from reluspec_lib._validation import (
 
 __all__ = ["StreamedWeights", "features", "forward", "forward_antithetic", "sample_weights"]
 
-# A tile of the feature matrix, 2 MiB in float64: it stays in the cache between the product that
+# A tile of the feature matrix, 4 MiB in float64: it stays in the cache between the product that
 # writes it and the product that reads it.
-_TILE_ROWS = 512
+_TILE_ROWS = 1024
 _TILE_COLUMNS = 512
 
 # Entries of W that one stream of random numbers fills, 4 MiB: enough to make the start of a stream
@@ -207,7 +207,7 @@ def forward(
         weights of a block of units, shape (d, b), and returns their readout weights, shape (b, K)
         or (b,): so neither W nor V need be held.
     workers : int, optional
-        Number of threads, which share the blocks of 512 inputs among them; all processors by
+        Number of threads, which share the blocks of 1024 inputs among them; all processors by
         default. The result does not depend on it.
 
     Returns
@@ -224,7 +224,8 @@ def forward(
     Notes
     -----
     The feature matrix is computed tile by tile and never held: beyond the result, memory is about
-    4 MiB a worker whatever n and m, and a few blocks of 4 MiB where W or V is generated.
+    4 MiB and 4 more for each worker, whatever n and m; where W or V is generated, also a few blocks
+    of 4 MiB.
 
     Examples
     --------
@@ -353,10 +354,11 @@ def _add_units(
 ) -> None:
     """Add the contribution of these hidden units to f, in tiles that no worker count moves."""
     n, m = len(x), W.shape[1]
+    shape = min(n, _TILE_ROWS), min(m, _TILE_COLUMNS)
+    zeros = np.zeros(shape, f.dtype)
 
     def task(worker: int) -> None:
-        tile = np.empty((min(n, _TILE_ROWS), min(m, _TILE_COLUMNS)), f.dtype)
-        zeros = np.zeros_like(tile)
+        tile = np.empty(shape, f.dtype)
         product = np.empty((len(tile), V.shape[1]), f.dtype)
         for top in range(worker * _TILE_ROWS, n, workers * _TILE_ROWS):
             rows = slice(top, top + _TILE_ROWS)

@@ -400,9 +400,12 @@ X0, Y0 = np.ones((5, 3)), np.ones(5)
         ),
         (
             lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[0], Y0)),
-            r"x must have shape \(n, d\)",
+            r"x must have shape \(n, 3\), got shape \(3,\)",
         ),
-        (lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[:, :2], Y0)), r"as many coordinates"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[:, :2], Y0)),
+            r"x must have shape \(n, 3\), got shape \(5, 2\)",
+        ),
         (lambda: dynamics.descent(W0, TARGET, 0, [1]), r"step must be a positive number, got 0"),
         (
             lambda: dynamics.descent(W0, TARGET, "1", [1]),

@@ -79,7 +79,7 @@ STAGES = (
     Stage(
         "browser",
         "pytest: the pages in Chromium, wide and on a phone, light and dark",
-        [[*PYTEST, BUILT[1]]],
+        [[*PYTEST, "-n", "2", BUILT[1]]],
         needs=("book",),
         pytest=True,
         may_skip=True,
