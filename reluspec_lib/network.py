@@ -207,7 +207,7 @@ def forward(
         weights of a block of units, shape (d, b), and returns their readout weights, shape (b, K)
         or (b,): so neither W nor V need be held.
     workers : int, optional
-        Number of threads, which share the blocks of 1024 inputs among them; all processors by
+        Number of threads, which share the inputs in blocks of 512 or 1024; all processors by
         default. The result does not depend on it.
 
     Returns
@@ -310,7 +310,7 @@ def _sum_over_units(
     d = W.shape[0]
     x = check_inputs(x, d)
     points = np.atleast_2d(x)
-    workers = _threads.check_workers(workers, -(-len(points) // _TILE_ROWS))
+    workers = _threads.check_workers(workers, -(-len(points) // _rows_at_once(len(points))))
     f = mixed = np.empty(0)
     for k, (weights, readout) in enumerate(_blocks(W, V)):
         vectors = readout.reshape(len(readout), -1)
@@ -349,19 +349,25 @@ def _cut(W: Array) -> Iterator[Array]:
         yield W[:, start : start + width]
 
 
+def _rows_at_once(n: int) -> int:
+    """Return the height of a tile: half for few inputs, so that threads have some to share."""
+    return _TILE_ROWS if n >= 2 * _TILE_ROWS else _TILE_ROWS // 2
+
+
 def _add_units(
     f: Array, x: Array, W: Array, V: Array, activation: _Activation, workers: int
 ) -> None:
     """Add the contribution of these hidden units to f, in tiles that no worker count moves."""
     n, m = len(x), W.shape[1]
-    shape = min(n, _TILE_ROWS), min(m, _TILE_COLUMNS)
+    rows_at_once = _rows_at_once(n)
+    shape = min(n, rows_at_once), min(m, _TILE_COLUMNS)
     zeros = np.zeros(shape, f.dtype)
 
     def task(worker: int) -> None:
         tile = np.empty(shape, f.dtype)
         product = np.empty((len(tile), V.shape[1]), f.dtype)
-        for top in range(worker * _TILE_ROWS, n, workers * _TILE_ROWS):
-            rows = slice(top, top + _TILE_ROWS)
+        for top in range(worker * rows_at_once, n, workers * rows_at_once):
+            rows = slice(top, top + rows_at_once)
             height = len(x[rows])
             for left in range(0, m, _TILE_COLUMNS):
                 columns = slice(left, left + _TILE_COLUMNS)
