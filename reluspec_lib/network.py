@@ -224,15 +224,15 @@ def forward(
     Notes
     -----
     The feature matrix is computed tile by tile and never held: beyond the result, memory is about
-    4 MiB and 4 more for each worker, whatever n and m; where W or V is generated, also a few blocks
-    of 4 MiB.
+    4 MiB and 4 more for each worker, with 1024 rows of the result, whatever n and m. Where W or V
+    is generated, a few blocks of 4 MiB come to it.
 
     Examples
     --------
     >>> forward([[1.0, 1.0], [0.0, 2.0]], [[1.0, -1.0], [1.0, 0.5]], [1.0, 10.0])
     array([ 2., 12.])
 
-    A network with a hundred million weights, generated on the way:
+    A network with ten million weights, generated on the way:
 
     >>> from reluspec_lib import groups
     >>> rng = np.random.default_rng(0)
