@@ -14,6 +14,7 @@ if sys.platform != "win32":
 
 __all__ = ["Checkpoint"]
 
+# To be raised when the random streams or the tiles change: old draws then are of another sweep.
 _FORMAT = "reluspec checkpoint 1"
 
 

@@ -22,7 +22,8 @@ from reluspec_lib.network import StreamedWeights, forward
 
 __all__ = ["TABLE_1", "mae", "sweep", "table1"]
 
-_COLUMNS = ("norm", "coordinate", "centred square", "product")
+# The columns of the table; the last two are equations (8) and (9).
+_TABLE_1_GROUPS: tuple[Group, ...] = (NORM, COORDINATE, CENTRED_SQUARE, PRODUCT)
 
 #: Mean absolute errors of one draw of W for each d and m, from the paper's Table 1. The source lost
 #: the column of d; the values here are inferred (see the book's chapter on the table).
@@ -37,7 +38,11 @@ TABLE_1: Array = np.array(
         (50, 100_000, 0.0112, 0.0168, 0.0151, 0.0169),
         (100, 100_000, 0.0152, 0.0198, 0.0173, 0.0202),
     ],
-    dtype=[("d", np.int64), ("m", np.int64), *((name, np.float64) for name in _COLUMNS)],
+    dtype=[
+        ("d", np.int64),
+        ("m", np.int64),
+        *((group.name, np.float64) for group in _TABLE_1_GROUPS),
+    ],
 )
 
 
@@ -144,8 +149,7 @@ def table1(
     (100, 500, 0)
     """
     settings = [(int(row["d"]), int(row["m"])) for row in TABLE_1]
-    columns = (NORM, COORDINATE, CENTRED_SQUARE, PRODUCT)
-    return sweep(settings, n, columns, draws, rng, executor, progress, checkpoint)
+    return sweep(settings, n, _TABLE_1_GROUPS, draws, rng, executor, progress, checkpoint)
 
 
 def sweep(
