@@ -10,24 +10,22 @@ of its own, so that any of them can be computed again by itself.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-import reluspec_lib
 from reluspec_lib import spectra
 from reluspec_lib._validation import Array
 from reluspec_lib.resolvent import RandomFeatures, relu
 from tools.settings import BOOK, shown
+from tools.stored_runs import digits, origin, to_text
 
 __all__ = ["ACTIVATIONS", "CASES", "DATA", "DRAWS", "LAWS", "SEED", "SIZES", "Case", "distance"]
 
@@ -138,9 +136,7 @@ def outliers(case: Case, model: RandomFeatures) -> int:
 def summary(distances: dict[tuple[int, int], list[float]]) -> dict[str, Any]:
     """Return what is stored, from the distances of each case and size."""
     return {
-        "command": ".venv/bin/python -m tools.spectra",
-        "versions": {"reluspec": reluspec_lib.__version__, "numpy": metadata.version("numpy")},
-        "seed": SEED,
+        **origin("tools.spectra", SEED),
         "sizes": [*SIZES],
         "draws": DRAWS,
         "cases": [
@@ -151,18 +147,11 @@ def summary(distances: dict[tuple[int, int], list[float]]) -> dict[str, Any]:
                 "centred": case.centred,
                 "light": case.light,
                 # Four digits hold the distance to well below its own spread.
-                "distances": [[float(f"{d:.4g}") for d in distances[k, n0]] for n0 in SIZES],
+                "distances": [[digits(d, 4) for d in distances[k, n0]] for n0 in SIZES],
             }
             for k, case in enumerate(CASES)
         ],
     }
-
-
-def to_text(content: dict[str, Any]) -> str:
-    """Return JSON with one line for each case, to be read and compared line by line."""
-    lines = {**content, "cases": None}
-    cases = ",\n  ".join(json.dumps(case) for case in content["cases"])
-    return json.dumps(lines, indent=1).replace("null", f"[\n  {cases}\n ]") + "\n"
 
 
 def limit_threads() -> None:

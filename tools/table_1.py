@@ -9,21 +9,19 @@ A run that was stopped goes on where it was: finished draws are kept in _build/t
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-import reluspec_lib
 from reluspec_lib import simulate
 from reluspec_lib._validation import Array
 from tools.settings import BOOK, BUILD, shown
+from tools.stored_runs import digits, origin, to_text
 
 __all__ = ["DATA", "DRAWS", "INPUTS", "LEVELS", "SEED", "draw", "summary", "synthetic_tables"]
 
@@ -59,9 +57,7 @@ def summary(errors: Array) -> dict[str, Any]:
     """Return what is stored: each cell's distribution, and how the cells of a row go together."""
     draws = errors.shape[1]
     return {
-        "command": ".venv/bin/python -m tools.table_1",
-        "versions": {"reluspec": reluspec_lib.__version__, "numpy": metadata.version("numpy")},
-        "seed": SEED,
+        **origin("tools.table_1", SEED),
         "inputs": INPUTS,
         "draws": draws,
         "levels": [*LEVELS],
@@ -95,11 +91,6 @@ def cell(row: Any, name: str, errors: Array) -> dict[str, Any]:
         "quantiles": [digits(value, 4) for value in np.quantile(errors, LEVELS)],
         "first": [digits(value, 6) for value in errors[:KEPT]],
     }
-
-
-def digits(value: float, count: int) -> float:
-    """Return a number rounded to so many significant digits."""
-    return float(f"{value:.{count}g}")
 
 
 def uniformity(errors: Array) -> dict[str, Any]:
@@ -144,16 +135,6 @@ def distances(percentiles: Array) -> Array:
     below = (ordered - np.arange(count) / count).max(axis=1)
     largest: Array = np.maximum(above, below)
     return largest
-
-
-def to_text(content: dict[str, Any]) -> str:
-    """Return JSON with one line for each cell, to be read and compared line by line."""
-    parts = []
-    for key, value in content.items():
-        lines = [json.dumps(entry) for entry in value] if key == "cells" else []
-        text = "[\n  " + ",\n  ".join(lines) + "\n ]" if lines else json.dumps(value)
-        parts.append(f" {json.dumps(key)}: {text}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
