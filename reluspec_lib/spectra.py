@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluspec_lib import _rows
 from reluspec_lib._validation import Array, as_floating, check_count, check_number, check_rng
+from reluspec_lib.resolvent import RandomFeatures
 
 __all__ = [
     "LAWS",
@@ -154,9 +154,10 @@ def simulate_spectrum(
     if Y.shape != (n1, m):
         raise ValueError(f"activation must keep the shape {(n1, m)}, got shape {Y.shape}")
     if centred:
-        kinds, kind = np.unique(biases, return_inverse=True)
-        means = _rows.rows(activation, kinds, np.full(len(kinds), 1 / len(kinds)), places).mean
-        Y = Y - means[kind][:, None]
+        # Each kind of row has its place among the different biases.
+        kind = np.unique(biases, return_inverse=True)[1]
+        model = RandomFeatures(activation, n0 / m, n0 / n1, bias=biases, kinks=places)
+        Y = Y - model.rows.mean[kind][:, None]
     return eigenvalues(Y)
 
 

@@ -10,8 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special
 
-from reluspec_lib import _quartic
-from reluspec_lib.resolvent import ConvergenceError, RandomFeatures, relu
+from reluspec_lib.resolvent import ConvergenceError, RandomFeatures, _quartic, relu
 
 # Aspect ratios over the range that the issue of the proportional regime asks for.
 RATIO = st.floats(math.log(0.05), math.log(20)).map(math.exp)

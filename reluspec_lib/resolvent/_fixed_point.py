@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluspec_lib._rows import Rows
 from reluspec_lib._validation import Array
+from reluspec_lib.resolvent._rows import Rows
 
 __all__ = ["FixedPoint", "State"]
 

@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike
 from scipy import special
 from scipy.interpolate import CubicSpline
 
-from reluspec_lib._fixed_point import FixedPoint
-from reluspec_lib._quartic import Quartic
-from reluspec_lib._rows import Rows, gaussian_biases, relu, rows
 from reluspec_lib._validation import Array, as_floating, check_count, check_number
+from reluspec_lib.resolvent._fixed_point import FixedPoint
+from reluspec_lib.resolvent._quartic import Quartic
+from reluspec_lib.resolvent._rows import Rows, gaussian_biases, relu, rows
 
 __all__ = ["ConvergenceError", "Outlier", "RandomFeatures", "Rows", "Solution", "relu"]
 
