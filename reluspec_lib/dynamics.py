@@ -124,7 +124,7 @@ class Trajectory:
         group : Group
             A member of ``groups.ALL``.
         eigenvalue : float, optional
-            The rate; by default ``group.exact_eigenvalue(d)``.
+            The rate; by default ``group.eigenvalue(d)``.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class Trajectory:
         first = _weighted(group, len(self.W), self._missing(group, self.start[:, None]))
         if not first.any():
             return np.zeros(len(self.times))
-        rate = group.exact_eigenvalue(len(self.W)) if eigenvalue is None else eigenvalue
+        rate = group.eigenvalue(len(self.W)) if eigenvalue is None else eigenvalue
         if self.step is None:
             return first * np.exp(-2 * rate * self.times)
         decay: Array = np.abs(1 - self.step * rate) ** (2 * np.rint(self.times / self.step))
@@ -513,7 +513,7 @@ def _weighted(group: Group, d: int, missing: Array) -> Array:
     """Return the mean square of the function with these coefficients, one per column."""
     if not len(missing):
         return np.zeros(missing.shape[1])
-    total: Array = group.exact_eigenvalue(d) * np.sum(missing**2, axis=0)
+    total: Array = group.eigenvalue(d) * np.sum(missing**2, axis=0)
     return total
 
 

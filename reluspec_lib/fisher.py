@@ -262,7 +262,7 @@ def residual(W: ArrayLike) -> Array:
     for group in groups.ALL:
         if group.size(len(W)):
             V = group.eigenvectors(W)
-            R -= group.exact_eigenvalue(len(W)) * (V @ V.T)
+            R -= group.eigenvalue(len(W)) * (V @ V.T)
     return R
 
 

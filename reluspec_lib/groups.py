@@ -165,7 +165,7 @@ class Group(ABC):
         s2: Array = self._second_moment(rows, positions) - self._limit(rows, positions) ** 2
         return s2 if x.ndim == 2 else s2.reshape(-1)
 
-    def eigenvalue(self, d: int) -> float:
+    def paper_eigenvalue(self, d: int) -> float:
         """Return the paper's approximate eigenvalue, its form at large d.
 
         Raises
@@ -173,9 +173,9 @@ class Group(ABC):
         ValueError
             If ``d`` is not an integer, or too small for the group to have a vector.
         """
-        return self._eigenvalue(check_count("d", d, self.smallest_d))
+        return self._paper_eigenvalue(check_count("d", d, self.smallest_d))
 
-    def exact_eigenvalue(self, d: int) -> float:
+    def eigenvalue(self, d: int) -> float:
         """Return the eigenvalue in the limit of large m, exact for every d.
 
         Raises
@@ -183,7 +183,7 @@ class Group(ABC):
         ValueError
             If ``d`` is not an integer, or too small for the group to have a vector.
         """
-        return self._exact_eigenvalue(check_count("d", d, self.smallest_d))
+        return self._eigenvalue(check_count("d", d, self.smallest_d))
 
     def _positions(self, d: int, columns: Sequence[int] | None) -> Array:
         size = self.size(d)
@@ -229,10 +229,10 @@ class Group(ABC):
         """Return the coordinates that the vector singles out; it treats all others alike."""
 
     @abstractmethod
-    def _eigenvalue(self, d: int) -> float: ...
+    def _paper_eigenvalue(self, d: int) -> float: ...
 
     @abstractmethod
-    def _exact_eigenvalue(self, d: int) -> float: ...
+    def _eigenvalue(self, d: int) -> float: ...
 
 
 class Norm(Group):
@@ -273,10 +273,10 @@ class Norm(Group):
     def _axes(self, d: int, position: int) -> tuple[int, ...]:
         return ()
 
-    def _eigenvalue(self, d: int) -> float:
+    def _paper_eigenvalue(self, d: int) -> float:
         return (2 * d + 1) / (4 * math.pi)
 
-    def _exact_eigenvalue(self, d: int) -> float:
+    def _eigenvalue(self, d: int) -> float:
         return (d * sphere.relu_mean(d)) ** 2
 
 
@@ -315,10 +315,10 @@ class Coordinate(Group):
     def _axes(self, d: int, position: int) -> tuple[int, ...]:
         return (position,)
 
-    def _eigenvalue(self, d: int) -> float:
+    def _paper_eigenvalue(self, d: int) -> float:
         return 0.25
 
-    def _exact_eigenvalue(self, d: int) -> float:
+    def _eigenvalue(self, d: int) -> float:
         return 0.25
 
 
@@ -343,10 +343,10 @@ class _Quadratic(Group):
     def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
         """Return |A|^2, shape (positions,), and |A x|^2, shape (n, positions), of the forms A."""
 
-    def _eigenvalue(self, d: int) -> float:
+    def _paper_eigenvalue(self, d: int) -> float:
         return 1 / (2 * math.pi * (d + 2))
 
-    def _exact_eigenvalue(self, d: int) -> float:
+    def _eigenvalue(self, d: int) -> float:
         return (d * sphere.relu_mean(d) / (d + 1)) ** 2
 
 

@@ -2,10 +2,12 @@
 
 A statement is checked in three layers that share no code: S, a symbolic derivation; N, numbers from
 an independent route; M, Monte Carlo over independent hidden weights. A fourth kind of check, R,
-fits the observed rate of convergence. Each check states its *sensitivity*, the smallest relative
-error of the constant that it would reject. A check that fails raises; what a :class:`Ledger` holds
-has passed. Shown in a notebook it is a table with a machine-readable copy beside it, which
-:func:`read` finds again in the stored notebook.
+fits the observed rate of convergence. Numbers of layer N are *certified* where the reference is a
+rigorous enclosure and not an approximation. Each check states its *sensitivity*, the smallest
+relative error of the constant that it would reject, and may name the equations of the book that it
+covers. A check that fails raises; what a :class:`Ledger` holds has passed. Shown in a notebook it
+is a table with a machine-readable copy beside it, which :func:`read` finds again in the stored
+notebook.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import html
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -22,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from reluspec_lib._validation import Array
+from reluspec_lib._validation import Array, check_number
 
 __all__ = ["LAYERS", "MIME_TYPE", "Check", "CheckFailed", "Ledger", "read"]
 
@@ -67,7 +70,15 @@ class Check:
     sensitivity : float or None
         Smallest error of the stated value that the check rejects whatever its sign, relative
         unless the comparison is absolute; 0 where it is exact, None where it has no meaning (a
-        rate).
+        rate, an inequality).
+    equations : tuple of str
+        Labels of the equations of the book that the check covers.
+    z : float or None
+        Of a simulation: distance of the mean from the stated value in standard errors.
+    draws : int or None
+        Of a simulation: number of independent estimates.
+    certified : bool
+        Whether the comparison is rigorous: with enclosures, not with approximations.
     """
 
     layer: str
@@ -75,9 +86,14 @@ class Check:
     result: str
     error: str
     sensitivity: float | None
+    equations: tuple[str, ...] = ()
+    z: float | None = None
+    draws: int | None = None
+    certified: bool = False
 
     def __repr__(self) -> str:
-        text = f"{self.layer} passed: {self.name}: {self.result}"
+        how = "certified" if self.certified else "passed"
+        text = f"{self.layer} {how}: {self.name}: {self.result}"
         if not self.sensitivity:
             return text
         return f"{text}; rejects an error of {_format(self.sensitivity)}"
@@ -112,7 +128,9 @@ class Ledger:
         self.sensitivity = _check_positive("sensitivity", sensitivity)
         self.checks: list[Check] = []
 
-    def symbolic(self, name: str, derived: Any, stated: Any) -> Check:
+    def symbolic(
+        self, name: str, derived: Any, stated: Any, *, covers: str | Sequence[str] = ()
+    ) -> Check:
         """Check that a derived expression equals the stated one identically.
 
         Parameters
@@ -121,16 +139,21 @@ class Ledger:
             What is compared.
         derived, stated : sympy expressions
             Their difference must simplify to exactly 0.
+        covers : str or sequence of str
+            Labels of the equations of the book that this check covers.
 
         Raises
         ------
         CheckFailed
             If it does not.
+        ValueError
+            If an expression holds a float: it is not exact.
         """
-        remainder = _simplify(derived - stated)
+        equations = _check_labels(covers)
+        remainder = _simplify(_check_exact("derived", derived) - _check_exact("stated", stated))
         if remainder != 0:
             raise CheckFailed(f"{name}: derived - stated simplifies to {remainder}, not to 0")
-        return self._add(Check("S", name, "the difference simplifies to 0", "0", 0.0))
+        return self._add(Check("S", name, "the difference simplifies to 0", "0", 0.0, equations))
 
     def numeric(
         self,
@@ -140,6 +163,7 @@ class Ledger:
         tolerance: float = 1e-12,
         *,
         absolute: bool = False,
+        covers: str | Sequence[str] = (),
     ) -> Check:
         """Check values against a reference from a route that shares no code with them.
 
@@ -148,11 +172,13 @@ class Ledger:
         name : str
             What is compared.
         values, reference : array_like
-            Same shape; the reference must not contain 0 unless ``absolute``.
+            Real or complex, same shape; the reference must not contain 0 unless ``absolute``.
         tolerance : float
             Largest difference allowed, relative to the reference.
         absolute : bool
             Compare differences as they are, for references that vanish.
+        covers : str or sequence of str
+            Labels of the equations of the book that this check covers.
 
         Raises
         ------
@@ -161,6 +187,7 @@ class Ledger:
         ValueError
             If the arguments are not finite arrays of one shape, or a reference is 0.
         """
+        equations = _check_labels(covers)
         values, reference = _check_finite("values", values), _check_finite("reference", reference)
         tolerance = _check_positive("tolerance", tolerance)
         if values.shape != reference.shape:
@@ -181,11 +208,103 @@ class Ledger:
                 f"position {worst}: {'absolute' if absolute else 'relative'} difference "
                 f"{error:.3g}, allowed {tolerance:.3g}"
             )
-        rounding = error < _ROUNDING
-        shown = f"≤ {_format(tolerance)}" if rounding else _format(error)
-        found = tolerance if rounding else float(_format(tolerance + error))
-        count = f"{values.size} value{'s' if values.size > 1 else ''}"
-        return self._add(Check("N", name, count, shown, found))
+        shown, found = _rounded(error, tolerance)
+        return self._add(Check("N", name, _count(values.size, "value"), shown, found, equations))
+
+    def certified(
+        self,
+        name: str,
+        values: ArrayLike,
+        enclosures: ArrayLike,
+        tolerance: float = 1e-12,
+        *,
+        covers: str | Sequence[str] = (),
+    ) -> Check:
+        """Check values against rigorous enclosures of what they stand for.
+
+        Parameters
+        ----------
+        name : str
+            What is compared.
+        values : array_like of float
+        enclosures : array_like of float, shape (*values.shape, 2)
+            Lower and upper bounds that certainly contain the true values, as
+            :func:`reluspec_lib.enclosures.bounds` gives them; neither may be 0.
+        tolerance : float
+            Largest relative difference allowed between a value and any point of its enclosure.
+        covers : str or sequence of str
+            Labels of the equations of the book that this check covers.
+
+        Raises
+        ------
+        CheckFailed
+            If a point of an enclosure differs by more, so that either the value or the enclosure
+            is not good enough; the message has the worst one.
+        ValueError
+            If the arguments are not finite real arrays of these shapes, bounds are in the wrong
+            order, or an enclosure contains 0.
+        """
+        equations = _check_labels(covers)
+        values = _check_real("values", values)
+        lower, upper = _check_enclosures("enclosures", enclosures, values.shape)
+        tolerance = _check_positive("tolerance", tolerance)
+        if (lower * upper <= 0).any():
+            raise ValueError("enclosures must not contain 0, which has no relative error")
+        distance = np.maximum(np.abs(values - lower), np.abs(values - upper))
+        difference = distance / np.minimum(np.abs(lower), np.abs(upper))
+        worst = int(difference.argmax())
+        error = float(difference.flat[worst])
+        if error > tolerance:
+            raise CheckFailed(
+                f"{name}: value {values.flat[worst]:.17g} against [{lower.flat[worst]:.17g}, "
+                f"{upper.flat[worst]:.17g}] at position {worst}: relative difference up to "
+                f"{error:.3g}, allowed {tolerance:.3g}"
+            )
+        shown, found = _rounded(error, tolerance)
+        count = _count(values.size, "value")
+        return self._add(Check("N", name, count, shown, found, equations, certified=True))
+
+    def inequality(
+        self,
+        name: str,
+        smaller: ArrayLike,
+        larger: ArrayLike,
+        *,
+        covers: str | Sequence[str] = (),
+    ) -> Check:
+        """Check strict inequalities between numbers that are enclosed rigorously.
+
+        Parameters
+        ----------
+        name : str
+            What is compared.
+        smaller, larger : array_like of float, shape (..., 2)
+            Lower and upper bounds of each side, of one shape.
+        covers : str or sequence of str
+            Labels of the equations of the book that this check covers.
+
+        Raises
+        ------
+        CheckFailed
+            If the upper bound of a smaller side is not below the lower bound of the larger side.
+        ValueError
+            If the arguments are not finite real arrays of these shapes, or bounds are in the wrong
+            order.
+        """
+        equations = _check_labels(covers)
+        shape = np.shape(smaller)[:-1]
+        left = _check_enclosures("smaller", smaller, shape)
+        right = _check_enclosures("larger", larger, shape)
+        margin = right[0] - left[1]
+        worst = int(margin.argmin())
+        if not margin.flat[worst] > 0:
+            raise CheckFailed(
+                f"{name}: at position {worst} [{left[0].flat[worst]:.17g}, "
+                f"{left[1].flat[worst]:.17g}] is not below [{right[0].flat[worst]:.17g}, "
+                f"{right[1].flat[worst]:.17g}]"
+            )
+        count = f"{margin.size} {'inequalities' if margin.size > 1 else 'inequality'}"
+        return self._add(Check("N", name, count, "", None, equations, certified=True))
 
     def simulation(
         self,
@@ -195,6 +314,7 @@ class Ledger:
         *,
         scale: float | None = None,
         sensitivity: float | None = None,
+        covers: str | Sequence[str] = (),
     ) -> Check:
         """Check the mean of independent estimates against the stated value.
 
@@ -209,23 +329,30 @@ class Ledger:
         scale : float, optional
             Size that relative errors refer to; by default ``abs(expected)``. Needed at 0.
         sensitivity : float, optional
-            Relative error that must be rejected; by default the ledger's.
+            Largest relative size allowed of 4 standard errors; by default the ledger's.
+        covers : str or sequence of str
+            Labels of the equations of the book that this check covers.
 
         Raises
         ------
         CheckFailed
-            If the mean is more than 4 standard errors away from ``expected``, or if an error of the
-            asked sensitivity would not have been noticed.
+            If the mean is more than 4 standard errors away from ``expected``, or if 4 standard
+            errors are more than the asked sensitivity.
         ValueError
-            If there are fewer than 10 estimates, one is not finite, they do not vary, or the scale
-            is 0.
+            If there are fewer than 10 estimates, one is not a finite real number, they do not vary,
+            or the scale is 0.
 
         Notes
         -----
-        The sensitivity is (4 standard errors + distance of the mean from the stated value) / scale:
-        an error of that size is rejected whatever its sign.
+        Whether the check passes depends on abs(z) <= 4 and on the size of the standard error, not
+        on the two together: a true statement fails as rarely as a normal variable leaves 4
+        deviations. The sensitivity that is recorded is (4 standard errors + distance of the mean
+        from the stated value) / scale: a stated value off by that much would have been rejected,
+        whatever the sign.
         """
-        estimates = _check_finite("estimates", estimates)
+        equations = _check_labels(covers)
+        expected = check_number("expected", expected)
+        estimates = _check_real("estimates", estimates)
         if estimates.ndim != 1 or len(estimates) < _FEWEST_DRAWS:
             raise ValueError(
                 f"estimates must have shape (draws,) with draws >= {_FEWEST_DRAWS}, "
@@ -239,18 +366,20 @@ class Ledger:
         if error <= _NOISE * np.abs(estimates).max():
             raise ValueError(f"estimates must vary between draws, all are {mean:.17g}")
         z = (mean - expected) / error
-        found = (_MAXIMUM_Z * error + abs(mean - expected)) / scale
+        resolved = _MAXIMUM_Z * error / scale
+        found = resolved + abs(mean - expected) / scale
         text = f"{_with_error(mean, error)} against {_format(expected, 4)}, z = {z:.1f}"
         if not abs(z) <= _MAXIMUM_Z:
             raise CheckFailed(f"{name}: {text}, allowed {_MAXIMUM_Z:.0f} standard errors")
-        if found > asked:
+        if resolved > asked:
             raise CheckFailed(
-                f"{name}: {text}: would only reject a relative error of {_format(found)}, "
-                f"asked {_format(asked)}; use more draws or a larger width"
+                f"{name}: {text}: {_MAXIMUM_Z:.0f} standard errors are {_format(resolved)} of the "
+                f"stated size, asked {_format(asked)}; use more draws or a larger width"
             )
-        shown = _format(abs(mean - expected) / scale)
-        result = f"{text}, {len(estimates)} draws"
-        return self._add(Check("M", name, result, shown, float(_format(found))))
+        shown, draws = _format(abs(mean - expected) / scale), len(estimates)
+        found, z = float(_format(found)), round(z, 2)
+        result = f"{text}, {draws} draws"
+        return self._add(Check("M", name, result, shown, found, equations, z, draws))
 
     def rate(
         self,
@@ -259,6 +388,8 @@ class Ledger:
         errors: ArrayLike,
         exponent: float = -0.5,
         half_width: float = 0.05,
+        *,
+        covers: str | Sequence[str] = (),
     ) -> Check:
         """Check the observed exponent of an error that decays as a power of a size.
 
@@ -274,6 +405,8 @@ class Ledger:
             The stated exponent.
         half_width : float
             Largest half-width allowed of the 95 % confidence interval.
+        covers : str or sequence of str
+            Labels of the equations of the book that this check covers.
 
         Raises
         ------
@@ -288,7 +421,9 @@ class Ledger:
         One least-squares line of log error against log size per draw; the interval is Student's
         over draws.
         """
-        errors, sizes = _check_finite("errors", errors), _check_finite("sizes", sizes)
+        equations = _check_labels(covers)
+        exponent = check_number("exponent", exponent)
+        errors, sizes = _check_real("errors", errors), _check_real("sizes", sizes)
         half_width = _check_positive("half_width", half_width)
         if sizes.ndim != 1 or not (sizes > 0).all() or len(np.unique(sizes)) < 2:
             raise ValueError(
@@ -314,7 +449,7 @@ class Ledger:
                 f"{name}: exponent {text}; allowed {_MAXIMUM_Z:.0f} standard errors and a "
                 f"half-width of {_format(half_width)}"
             )
-        return self._add(Check("R", name, f"exponent {text}", shown, None))
+        return self._add(Check("R", name, f"exponent {text}", shown, None, equations))
 
     def record(self) -> dict[str, Any]:
         """Return the machine-readable record of this ledger.
@@ -330,15 +465,18 @@ class Ledger:
             return [check for check in self.checks if check.layer == layer]
 
         numeric, simulated, rates = of("N"), of("M"), of("R")
-        worst = max((check.error for check in numeric), key=_value, default=None)
+        errors = (check.error for check in numeric if check.error)
+        worst = max(errors, key=_value, default=None)
         return {
-            "version": 1,
+            "version": 2,
             "statement": self.statement,
             "status": {layer: "passed" if of(layer) else "missing" for layer in LAYERS},
             "worst_error": worst,
             "sensitivity": max((check.sensitivity or 0.0 for check in simulated), default=None),
             "rate": rates[0].result if rates else None,
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [
+                asdict(check) | {"equations": list(check.equations)} for check in self.checks
+            ],
         }
 
     def _add(self, check: Check) -> Check:
@@ -357,7 +495,7 @@ class Ledger:
         rows = "".join(
             "<tr>"
             f'<td><abbr title="{_NAMES[check.layer]}">{check.layer}</abbr></td>'
-            f"<td>{html.escape(check.name)}</td><td>{html.escape(check.result)}</td>"
+            f"<td>{html.escape(check.name)}</td><td>{html.escape(_result_cell(check))}</td>"
             f"<td>{html.escape(check.error)}</td><td>{_sensitivity_cell(check)}</td>"
             "</tr>"
             for check in self.checks
@@ -409,17 +547,14 @@ def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
 
 def _simplify(expression: Any) -> Any:
     """Return the expression in a normal form that is 0 whenever sympy can tell."""
-    try:
-        import sympy as sp
-    except ImportError:  # pragma: no cover - the book's environment has sympy
-        raise ImportError("symbolic checks need sympy: pip install 'reluspec_lib[book]'") from None
-    expression = sp.sympify(expression)
+    import sympy as sp
+
     if isinstance(expression, sp.MatrixBase):
         entries = expression.applyfunc(_simplify)
         return sp.S.Zero if entries.is_zero_matrix else entries
     # Beta functions open up only after the rewrite, so functions are expanded before and after it.
     gammas = (sp.expand_func, lambda e: e.rewrite(sp.gamma), sp.expand_func)
-    for step in (*gammas, sp.gammasimp, sp.simplify):
+    for step in (lambda e: e.doit(), *gammas, sp.gammasimp, sp.simplify):
         expression = step(expression)
         if expression == 0:
             break
@@ -431,10 +566,59 @@ def _mean_and_error(values: Array) -> tuple[float, float]:
 
 
 def _check_finite(name: str, value: ArrayLike) -> Array:
-    array = np.asarray(value, dtype=np.float64)
+    """Return a float64 array, or a complex128 one where the numbers are complex."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O":  # numbers of sympy or mpmath
+            array = array.astype(np.complex128)
+            array = array if array.imag.any() else array.real
+        elif array.dtype.kind not in "biufc":
+            raise TypeError
+        array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of numbers, got {value!r}") from None
     if array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name} must be a non-empty array of finite numbers, got {value!r}")
     return array
+
+
+def _check_real(name: str, value: ArrayLike) -> Array:
+    array = _check_finite(name, value)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} must be real numbers, got {value!r}")
+    return array
+
+
+def _check_enclosures(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return lower and upper bounds."""
+    pairs = _check_real(name, value)
+    if pairs.shape != (*shape, 2):
+        raise ValueError(f"{name} must have shape {(*shape, 2)}, got shape {pairs.shape}")
+    lower, upper = pairs[..., 0], pairs[..., 1]
+    if (lower > upper).any():
+        raise ValueError(f"{name} must be pairs of a lower and an upper bound, got {value!r}")
+    return lower, upper
+
+
+def _check_exact(name: str, expression: Any) -> Any:
+    """Return a sympy expression or matrix without floats."""
+    try:
+        import sympy as sp
+    except ImportError:  # pragma: no cover - the book's environment has sympy
+        raise ImportError("symbolic checks need sympy: pip install 'reluspec[book]'") from None
+    expression = sp.sympify(expression)
+    if expression.has(sp.Float):
+        float_ = sorted(expression.atoms(sp.Float))[0]
+        raise ValueError(f"{name} must be exact, got the float {float_} in {expression}")
+    return expression
+
+
+def _check_labels(covers: str | Sequence[str]) -> tuple[str, ...]:
+    labels = (covers,) if isinstance(covers, str) else tuple(covers)
+    for label in labels:
+        if not isinstance(label, str) or not label:
+            raise ValueError(f"covers must be labels of equations, got {covers!r}")
+    return labels
 
 
 def _check_positive(name: str, value: float) -> float:
@@ -447,6 +631,17 @@ def _format(value: float, digits: int = 2) -> str:
     return f"{value:.{digits}g}"
 
 
+def _count(size: int, what: str) -> str:
+    return f"{size} {what}{'s' if size > 1 else ''}"
+
+
+def _rounded(error: float, tolerance: float) -> tuple[str, float]:
+    """Return error and sensitivity as recorded, in digits that are stable across machines."""
+    if error < _ROUNDING:
+        return f"≤ {_format(tolerance)}", tolerance
+    return _format(error), float(_format(tolerance + error))
+
+
 def _value(shown: str) -> float:
     return float(shown.removeprefix("≤ "))
 
@@ -455,6 +650,10 @@ def _with_error(value: float, error: float) -> str:
     """Return value and error in decimals, to two digits of the error."""
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _result_cell(check: Check) -> str:
+    return f"{check.result}, certified" if check.certified else check.result
 
 
 def _sensitivity_cell(check: Check) -> str:

@@ -153,7 +153,7 @@ class Target:
             used = np.flatnonzero(found)
             if used.size:
                 V = group.eigenvectors(W, used.tolist())
-                b += group.exact_eigenvalue(self.d) * (V @ found[used])
+                b += group.eigenvalue(self.d) * (V @ found[used])
         for a, k, e in self.harmonics:
             b += a * self.d * harmonics.relu_coefficient(self.d, k) * _zonal(W.T, k, e)
         return b
@@ -164,7 +164,7 @@ class Target:
         total = 0.0
         for group in groups.ALL:
             if group.size(self.d):
-                total += group.exact_eigenvalue(self.d) * float(np.sum(self.along(group) ** 2))
+                total += group.eigenvalue(self.d) * float(np.sum(self.along(group) ** 2))
         for a, k, e in self.harmonics:
             for other_a, other_k, other_e in self.harmonics:
                 if k == other_k:

@@ -302,7 +302,7 @@ def test_risk_and_coefficients_are_means_over_inputs(kind):
     for group in groups.ALL:
         F = group.limit(x)
         for column in range(group.size(D)):
-            products = F[:, [column]] * forward(x, W, path.readout) / group.exact_eigenvalue(D)
+            products = F[:, [column]] * forward(x, W, path.readout) / group.eigenvalue(D)
             bars = products.std(axis=0) / math.sqrt(len(x)) + 1e-12
             assert (np.abs(products.mean(axis=0) - path.along(group)[column]) < 5 * bars).all()
 
@@ -316,7 +316,7 @@ def test_errors_are_the_projections_and_sum_to_the_risk(kind):
         V = group.eigenvectors(W)
         wanted = V.T @ target if "readout" in kind else target.along(group)
         missing = wanted[:, None] - V.T @ path.readout
-        expected = group.exact_eigenvalue(D) * (missing**2).sum(axis=0)
+        expected = group.eigenvalue(D) * (missing**2).sum(axis=0)
         np.testing.assert_allclose(path.error(group), expected, rtol=1e-10)
         total = total + path.error(group)
     np.testing.assert_allclose(total, path.risk(), rtol=1e-12)
@@ -334,9 +334,9 @@ def test_the_remainder_is_the_quadratic_form_of_the_residual():
 @pytest.mark.parametrize("group", groups.ALL)
 def test_one_function_decays_at_its_own_rate_in_a_wide_network(group):
     W, times = sample_weights(3, 4000, rng()), np.array([0.0, 0.5, 1, 2])
-    path = dynamics.flow(W, targets.limit(group, 3), times / group.exact_eigenvalue(3))
+    path = dynamics.flow(W, targets.limit(group, 3), times / group.eigenvalue(3))
     np.testing.assert_allclose(path.error(group), path.predicted(group), rtol=0.25)
-    initial = group.exact_eigenvalue(3)
+    initial = group.eigenvalue(3)
     np.testing.assert_allclose(path.predicted(group), initial * np.exp(-2 * times), rtol=1e-12)
 
 

@@ -299,26 +299,26 @@ def legendre_moment(d, k):
 
 @pytest.mark.parametrize("group, k", [(NORM, 0), (COORDINATE, 1), *((g, 2) for g in QUADRATIC)])
 @pytest.mark.parametrize("d", [2, 3, 4, 10, 50])
-def test_exact_eigenvalues_are_squares_of_funk_hecke_coefficients(group, k, d):
+def test_eigenvalues_are_squares_of_funk_hecke_coefficients(group, k, d):
     with mp.workdps(30):
         expected = float((d * legendre_moment(d, k)) ** 2)
-    assert group.exact_eigenvalue(d) == pytest.approx(expected, rel=1e-12)
+    assert group.eigenvalue(d) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("square", [SQUARE, OTHER_ROOT])
-def test_limit_functions_are_orthogonal_with_the_exact_eigenvalues_as_squared_norms(d, square):
+def test_limit_functions_are_orthogonal_with_the_eigenvalues_as_squared_norms(d, square):
     family = [g for g in (NORM, COORDINATE, square, PRODUCT) if g.size(d)]
     x = gram_rule(d).T
     F = np.hstack([g.limit(x) for g in family])
-    expected = np.repeat([g.exact_eigenvalue(d) for g in family], [g.size(d) for g in family])
+    expected = np.repeat([g.eigenvalue(d) for g in family], [g.size(d) for g in family])
     np.testing.assert_allclose(F.T @ F, np.diag(expected), atol=1e-12)
 
 
 @pytest.mark.parametrize("d", [3, 5, 10])
-def test_exact_eigenvalues_and_those_of_higher_degree_sum_to_the_trace(d):
-    total = sum(g.size(d) * g.exact_eigenvalue(d) for g in groups.ALL)
-    coefficient = math.sqrt(SQUARE.exact_eigenvalue(d)) / d
+def test_eigenvalues_and_those_of_higher_degree_sum_to_the_trace(d):
+    total = sum(g.size(d) * g.eigenvalue(d) for g in groups.ALL)
+    coefficient = math.sqrt(SQUARE.eigenvalue(d)) / d
     for k in range(2, 4000, 2):
         coefficient *= -(k - 1) / (k + d + 1)
         count = math.comb(d + k + 1, k + 2) - math.comb(d + k - 1, k)
@@ -327,32 +327,32 @@ def test_exact_eigenvalues_and_those_of_higher_degree_sum_to_the_trace(d):
 
 
 @pytest.mark.parametrize("d, share", [(3, 0.99219), (10, 0.98393), (50, 0.97899), (10**7, 0.97746)])
-def test_exact_eigenvalues_carry_this_share_of_the_trace(d, share):
-    total = sum(g.size(d) * g.exact_eigenvalue(d) for g in groups.ALL)
+def test_eigenvalues_carry_this_share_of_the_trace(d, share):
+    total = sum(g.size(d) * g.eigenvalue(d) for g in groups.ALL)
     assert total / (d / 2) == pytest.approx(share, abs=5.1e-6)
 
 
 @pytest.mark.parametrize("d", [2, 3, 10, 1000])
 def test_the_papers_eigenvalues_carry_the_same_share_of_the_trace_at_every_d(d):
-    total = sum(g.size(d) * g.eigenvalue(d) for g in groups.ALL)
+    total = sum(g.size(d) * g.paper_eigenvalue(d) for g in groups.ALL)
     assert total / (d / 2) == pytest.approx(3 / (2 * math.pi) + 1 / 2, rel=1e-13)
 
 
 @pytest.mark.parametrize("d", [2, 3, 10, 1000, 10**7])
 def test_the_papers_eigenvalues_by_hand(d):
-    assert NORM.eigenvalue(d) == pytest.approx(0.15915494309189535 * (d + 0.5), rel=1e-14)
-    assert COORDINATE.eigenvalue(d) == COORDINATE.exact_eigenvalue(d) == 0.25
+    assert NORM.paper_eigenvalue(d) == pytest.approx(0.15915494309189535 * (d + 0.5), rel=1e-14)
+    assert COORDINATE.paper_eigenvalue(d) == COORDINATE.eigenvalue(d) == 0.25
     for group in QUADRATIC:
-        assert group.eigenvalue(d) == pytest.approx(0.15915494309189535 / (d + 2), rel=1e-14)
+        assert group.paper_eigenvalue(d) == pytest.approx(0.15915494309189535 / (d + 2), rel=1e-14)
 
 
 @pytest.mark.parametrize("d", [30, 300, 3000])
 def test_the_papers_eigenvalues_are_too_small_by_one_over_8_d_squared_and_one_over_2_d(d):
-    assert d**2 * (NORM.exact_eigenvalue(d) / NORM.eigenvalue(d) - 1) == pytest.approx(
+    assert d**2 * (NORM.eigenvalue(d) / NORM.paper_eigenvalue(d) - 1) == pytest.approx(
         1 / 8, rel=2 / d
     )
     for group in QUADRATIC:
-        excess = d * (group.exact_eigenvalue(d) / group.eigenvalue(d) - 1)
+        excess = d * (group.eigenvalue(d) / group.paper_eigenvalue(d) - 1)
         assert excess == pytest.approx(1 / 2, rel=4 / d)
 
 
@@ -510,7 +510,7 @@ def test_arrays_that_are_no_weights_or_inputs_are_refused(group):
 
 
 @each_group
-@pytest.mark.parametrize("method", ["size", "labels", "eigenvalue", "exact_eigenvalue"])
+@pytest.mark.parametrize("method", ["size", "labels", "eigenvalue", "paper_eigenvalue"])
 @pytest.mark.parametrize("d", [0, -2, 3.0, True, "3", None])
 def test_dimensions_that_are_not_counts_are_refused(group, method, d):
     with pytest.raises(ValueError, match=r"^d must be an integer >= [12], got "):
@@ -519,11 +519,11 @@ def test_dimensions_that_are_not_counts_are_refused(group, method, d):
 
 def test_at_dimension_one_only_the_norm_and_the_coordinate_have_an_eigenvalue():
     for group in (NORM, COORDINATE):
-        assert group.exact_eigenvalue(1) == pytest.approx(0.25, rel=1e-14)
+        assert group.eigenvalue(1) == pytest.approx(0.25, rel=1e-14)
     assert NORM.limit([-3.0]) == pytest.approx(3 / 2)
     assert COORDINATE.limit([-3.0]) == pytest.approx(-3 / 2)
     for group in QUADRATIC:
-        for method in (group.eigenvalue, group.exact_eigenvalue):
+        for method in (group.eigenvalue, group.eigenvalue):
             with pytest.raises(ValueError, match=r"^d must be an integer >= 2, got 1"):
                 method(1)
             assert method(2) > 0

@@ -284,7 +284,7 @@ EIGENVALUES = [
         f"eigenvalue of group {name}",
         stated,
         derived,
-        lambda group=group: group.exact_eigenvalue(D),
+        lambda group=group: group.eigenvalue(D),
         lambda coefficient=coefficient: (D * angle_mean(coefficient)) ** 2,
         lambda group=group: energy(group),
         dropped,
