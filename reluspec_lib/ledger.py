@@ -1,13 +1,14 @@
 """The record of what a chapter of the book verified, and of how wrong it could still be.
 
-A statement is checked in three layers that share no code: S, a symbolic derivation; N, numbers from
-an independent route; M, Monte Carlo over independent hidden weights. A fourth kind of check, R,
-fits the observed rate of convergence. Numbers of layer N are *certified* where the reference is a
-rigorous enclosure and not an approximation. Each check states its *sensitivity*, the smallest
-relative error of the constant that it would reject, and may name the equations of the book that it
-covers. A check that fails raises; what a :class:`Ledger` holds has passed. Shown in a notebook it
-is a table with a machine-readable copy beside it, which :func:`read` finds again in the stored
-notebook.
+A statement is checked in three layers, each against a reference of its own: S, a symbolic
+derivation; N, numbers from a route that does not use the closed form under test; M, Monte Carlo
+over independent hidden weights. A fourth kind of check, R, fits the observed rate of convergence.
+Numbers of layer N are *certified* where the reference is a rigorous enclosure and not an
+approximation. Each check states its *sensitivity*, the smallest relative error of the constant that
+it would reject, and may name the equations of the book that it covers. A check that fails raises;
+what a :class:`Ledger` holds has passed. Shown in a notebook it is a table with a machine-readable
+copy beside it, which :func:`read` finds again in the stored notebook; each row has an id,
+:func:`row_id`, to link to.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from scipy import special
 
 from reluspec_lib._validation import Array, check_number
 
-__all__ = ["LAYERS", "MIME_TYPE", "Check", "CheckFailed", "Ledger", "read"]
+__all__ = ["LAYERS", "MIME_TYPE", "Check", "CheckFailed", "Ledger", "read", "row_id"]
 
 #: The layers that a statement needs, with their names.
 LAYERS = {"S": "symbolic", "N": "numeric", "M": "simulation"}
@@ -147,10 +148,17 @@ class Ledger:
         CheckFailed
             If it does not.
         ValueError
-            If an expression holds a float: it is not exact.
+            If one is not an expression or matrix of sympy, their shapes differ, or one holds a
+            float, which is not exact.
         """
         equations = _check_labels(covers)
-        remainder = _simplify(_check_exact("derived", derived) - _check_exact("stated", stated))
+        derived, stated = _check_exact("derived", derived), _check_exact("stated", stated)
+        if getattr(derived, "shape", None) != getattr(stated, "shape", None):
+            raise ValueError(
+                f"derived and stated must be two expressions or two matrices of one shape, got "
+                f"{derived} and {stated}"
+            )
+        remainder = _simplify(derived - stated)
         if remainder != 0:
             raise CheckFailed(f"{name}: derived - stated simplifies to {remainder}, not to 0")
         return self._add(Check("S", name, "the difference simplifies to 0", "0", 0.0, equations))
@@ -195,11 +203,12 @@ class Ledger:
                 f"values and reference must have one shape, got {values.shape} and "
                 f"{reference.shape}"
             )
-        difference = np.abs(values - reference)
-        if not absolute:
-            if (reference == 0).any():
-                raise ValueError("reference must not contain 0; compare with absolute=True")
-            difference = difference / np.abs(reference)
+        if not absolute and (reference == 0).any():
+            raise ValueError("reference must not contain 0; compare with absolute=True")
+        with np.errstate(over="ignore"):  # an infinite difference is more than any tolerance
+            difference = np.abs(values - reference)
+            if not absolute:
+                difference = difference / np.abs(reference)
         worst = int(difference.argmax())
         error = float(difference.flat[worst])
         if error > tolerance:
@@ -250,8 +259,9 @@ class Ledger:
         tolerance = _check_positive("tolerance", tolerance)
         if (lower * upper <= 0).any():
             raise ValueError("enclosures must not contain 0, which has no relative error")
-        distance = np.maximum(np.abs(values - lower), np.abs(values - upper))
-        difference = distance / np.minimum(np.abs(lower), np.abs(upper))
+        with np.errstate(over="ignore"):
+            distance = np.maximum(np.abs(values - lower), np.abs(values - upper))
+            difference = distance / np.minimum(np.abs(lower), np.abs(upper))
         worst = int(difference.argmax())
         error = float(difference.flat[worst])
         if error > tolerance:
@@ -483,7 +493,17 @@ class Ledger:
         self.checks.append(check)
         return check
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ledger):
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # a ledger grows
+
     def __repr__(self) -> str:
+        return f"<Ledger {self.statement!r}: {_count(len(self.checks), 'check')}>"
+
+    def __str__(self) -> str:
         lines = [f"{self.statement}: {self._summary()}"]
         return "\n".join(lines + [f"  {check!r}" for check in self.checks])
 
@@ -493,12 +513,12 @@ class Ledger:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            "<tr>"
+            f'<tr id="{html.escape(row_id(self.statement, position))}">'
             f'<td><abbr title="{_NAMES[check.layer]}">{check.layer}</abbr></td>'
-            f"<td>{html.escape(check.name)}</td><td>{html.escape(_result_cell(check))}</td>"
+            f"<td>{html.escape(check.name)}</td><td>{_result_cell(check)}</td>"
             f"<td>{html.escape(check.error)}</td><td>{_sensitivity_cell(check)}</td>"
             "</tr>"
-            for check in self.checks
+            for position, check in enumerate(self.checks, 1)
         )
         head = "".join(
             f'<th scope="col">{title}</th>'
@@ -514,7 +534,7 @@ class Ledger:
         return {
             MIME_TYPE: self.record(),
             "text/html": self._repr_html_(),
-            "text/plain": repr(self),
+            "text/plain": str(self),
         }
 
 
@@ -545,6 +565,28 @@ def read(path: str | PathLike[str]) -> list[dict[str, Any]]:
     return [bundle[MIME_TYPE] for bundle in bundles if MIME_TYPE in bundle]
 
 
+def row_id(statement: str, position: int) -> str:
+    """Return the id of a row in the table of a ledger.
+
+    Parameters
+    ----------
+    statement : str
+        Identifier of the statement.
+    position : int
+        Place of the check in the ledger, counted from 1.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> row_id("theorem-3-1", 2)
+    'check-theorem-3-1-2'
+    """
+    return f"check-{statement}-{position}"
+
+
 def _simplify(expression: Any) -> Any:
     """Return the expression in a normal form that is 0 whenever sympy can tell."""
     import sympy as sp
@@ -562,12 +604,18 @@ def _simplify(expression: Any) -> Any:
 
 
 def _mean_and_error(values: Array) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+    """Return mean and standard error; squares of neither large nor small values are lost."""
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    scaled = np.ldexp(values, -exponent)
+    error = float(scaled.std(ddof=1) / math.sqrt(len(values)))
+    return math.ldexp(float(scaled.mean()), exponent), math.ldexp(error, exponent)
 
 
 def _check_finite(name: str, value: ArrayLike) -> Array:
     """Return a float64 array, or a complex128 one where the numbers are complex."""
     try:
+        if np.ma.is_masked(value):
+            raise TypeError  # an array of numpy would take what the mask hides for values
         array = np.asarray(value)
         if array.dtype.kind == "O":  # numbers of sympy or mpmath
             array = array.astype(np.complex128)
@@ -606,25 +654,29 @@ def _check_exact(name: str, expression: Any) -> Any:
         import sympy as sp
     except ImportError:  # pragma: no cover - the book's environment has sympy
         raise ImportError("symbolic checks need sympy: pip install 'reluspec[book]'") from None
-    expression = sp.sympify(expression)
-    if expression.has(sp.Float):
-        float_ = sorted(expression.atoms(sp.Float))[0]
-        raise ValueError(f"{name} must be exact, got the float {float_} in {expression}")
-    return expression
+    try:
+        exact = sp.sympify(expression, strict=True)  # a string would bring symbols of its own
+    except sp.SympifyError:
+        exact = None
+    if not isinstance(exact, sp.Expr | sp.MatrixBase):
+        raise ValueError(f"{name} must be an expression or matrix of sympy, got {expression!r}")
+    if exact.has(sp.Float):
+        float_ = sorted(exact.atoms(sp.Float))[0]
+        raise ValueError(f"{name} must be exact, got the float {float_} in {exact}")
+    return exact
 
 
 def _check_labels(covers: str | Sequence[str]) -> tuple[str, ...]:
-    labels = (covers,) if isinstance(covers, str) else tuple(covers)
-    for label in labels:
-        if not isinstance(label, str) or not label:
-            raise ValueError(f"covers must be labels of equations, got {covers!r}")
-    return labels
+    labels = (covers,) if isinstance(covers, str) else covers
+    if not isinstance(labels, (tuple, list)) or not all(
+        isinstance(label, str) and label for label in labels
+    ):
+        raise ValueError(f"covers must be labels of equations, got {covers!r}")
+    return tuple(labels)
 
 
-def _check_positive(name: str, value: float) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive number, got {value!r}")
-    return float(value)
+def _check_positive(name: str, value: Any) -> float:
+    return check_number(name, value, positive=True)
 
 
 def _format(value: float, digits: int = 2) -> str:
@@ -653,7 +705,9 @@ def _with_error(value: float, error: float) -> str:
 
 
 def _result_cell(check: Check) -> str:
-    return f"{check.result}, certified" if check.certified else check.result
+    """Return a cell of the table, with a mark on what is certified."""
+    mark = ', <span class="certified">certified</span>' if check.certified else ""
+    return html.escape(check.result) + mark
 
 
 def _sensitivity_cell(check: Check) -> str:

@@ -12,7 +12,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reluspec_lib.ledger import LAYERS, MIME_TYPE, CheckFailed, Ledger, read
+from reluspec_lib.ledger import LAYERS, MIME_TYPE, CheckFailed, Ledger, read, row_id
 
 d = sp.Symbol("d", positive=True)
 
@@ -375,7 +375,7 @@ def test_the_output_of_a_cell_is_serialisable_and_complete():
 
 
 def test_the_text_has_a_line_for_the_statement_and_one_for_each_check():
-    lines = repr(full_ledger()).splitlines()
+    lines = str(full_ledger()).splitlines()
     assert lines[0] == "theorem-0-0: symbolic passed, numeric passed, simulation passed"
     assert lines[1] == "  S passed: constant: the difference simplifies to 0"
     assert lines[2] == "  N passed: closed form: 2 values; rejects an error of 1e-05"
@@ -384,7 +384,10 @@ def test_the_text_has_a_line_for_the_statement_and_one_for_each_check():
 
 def test_the_table_has_a_row_for_each_check():
     table = full_ledger()._repr_html_()
-    assert table.count("<tr>") == 5
+    assert re.findall(r'<tr id="([\w-]+)">', table) == [
+        row_id("theorem-0-0", k) for k in range(1, 5)
+    ]
+    assert table.count("<tr>") == 1
     assert table.count('scope="col"') == 5
     assert "<caption>theorem-0-0: symbolic passed" in table
     assert re.findall(r"<abbr title=\"(\w+)\">(\w)</abbr>", table) == [
