@@ -1,8 +1,7 @@
-"""The two sources of the verification page, and where the book treats what they name.
+"""The record as the pages show it, and where the book treats what it names.
 
-* ``book/statements.yml`` lists the items of the paper (theorems, equations, sections, ...).
-* The committed notebooks hold in their outputs one ledger per verified statement, see
-  :mod:`reluspec_lib.ledger`. The chapter of a statement is the notebook whose ledger names it.
+What is read, and how, says :mod:`tools.record`. The chapter of a statement is the notebook whose
+ledger names it.
 
 What does not fit together is a warning, so that a build with ``-W`` fails: a ledger or badge that
 names an unknown statement, one statement in two ledgers, a ledger without its badge, an item that
@@ -16,7 +15,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -24,49 +22,18 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from reluspec_lib import ledger
+from tools import record as book_record
+from tools.record import KINDS, STATEMENTS
 
 logger = logging.getLogger(__name__)
 
-STATEMENTS = Path(__file__).resolve().parent.parent / "statements.yml"
-KINDS = {
-    "theorem": "Theorem",
-    "lemma": "Lemma",
-    "remark": "Remark",
-    "equation": "Equation",
-    "claim": "Claim",
-    "table": "Table",
-    "figure": "Figure",
-    "section": "Section",
-    "appendix": "Appendix",
-    "own": "Beyond the paper",
-}
-RELATIONS = {"corrects", "illustrates", "proves", "restores", "sharpens", "tests", "uses"}
-KEYS = {"id", "kind", "number", "title", "claim", "relation", "note", "verify", "summary", "see"}
+#: Mutation scores of the library, as ``make mutants`` stores them.
+MUTANTS = STATEMENTS.parent / "data" / "mutants.json"
 
 
 def warn(message: str, location: Any = None) -> None:
     """Issue a warning of this extension."""
     logger.warning(message, location=location, type="reluspec", subtype="verification")
-
-
-def load_statements(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the items of the paper by id, in the order of the file."""
-    statements: dict[str, dict[str, Any]] = {}
-    for item in yaml.safe_load(path.read_text(encoding="utf-8")):
-        problems = [f"unknown key {key!r}" for key in item.keys() - KEYS]
-        problems += [f"no {key}" for key in ("id", "kind", "title") if not item.get(key)]
-        if item.get("kind") not in KINDS:
-            problems.append(f"kind {item.get('kind')!r}, allowed are {sorted(KINDS)}")
-        if item.get("relation", "uses") not in RELATIONS:
-            problems.append(f"relation {item['relation']!r}, allowed are {sorted(RELATIONS)}")
-        if item.get("verify") and not item.get("claim"):
-            problems.append("to be verified, but without claim")
-        if item.get("id") in statements:
-            problems.append("id used twice")
-        if problems:
-            raise ExtensionError(f"{path.name}: {item.get('id', item)}: {'; '.join(problems)}")
-        statements[item["id"]] = item
-    return statements
 
 
 def load_ledgers(
@@ -95,9 +62,27 @@ def read_sources(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
     """Read both sources; return the pages to build again because a source changed."""
-    env.reluspec_statements = load_statements(STATEMENTS)
+    try:
+        env.reluspec_statements = book_record.load_statements()
+        env.reluspec_equations = book_record.load_equations()
+    except ValueError as error:
+        raise ExtensionError(str(error)) from None
     env.reluspec_ledgers = load_ledgers(env, env.reluspec_statements)
-    content = json.dumps([env.reluspec_statements, env.reluspec_ledgers], sort_keys=True)
+    paths = {name: Path(env.doc2path(name)) for name in sorted(env.found_docs)}
+    rows = list(book_record.rows([path for path in paths.values() if path.suffix == ".ipynb"]))
+    env.reluspec_covered = book_record.covered(rows)
+    env.reluspec_chapters = {path.stem: name for name, path in paths.items()}
+    env.reluspec_simulated = book_record.simulated(rows)
+    env.reluspec_scores = book_record.scores(MUTANTS)
+    content = json.dumps(
+        [
+            env.reluspec_statements,
+            env.reluspec_equations,
+            env.reluspec_ledgers,
+            env.reluspec_scores,
+        ],
+        sort_keys=True,
+    )
     digest = hashlib.sha256(content.encode()).hexdigest()
     known, env.reluspec_digest = getattr(env, "reluspec_digest", None), digest
     pages = getattr(env, "reluspec_pages", {})
@@ -150,6 +135,23 @@ def addresses(env: BuildEnvironment, statement: str) -> list[tuple[str, str]]:
         elif other in env.found_docs:
             result.append((other, ""))
     return list(dict.fromkeys(result))
+
+
+def state_of(env: BuildEnvironment, statement: str) -> str:
+    """Return what the book did with an item: the file says it, or the ledgers do."""
+    item = env.reluspec_statements[statement]
+    if item.get("state"):
+        return str(item["state"])
+    if item.get("verify"):
+        record = env.reluspec_ledgers.get(statement, (None, None))[1]
+        if record is None:
+            return "not verified yet"
+        passed = [status == "passed" for status in record["status"].values()]
+        return "verified" if all(passed) else "partly verified"
+    others = [other for other in item.get("see", []) if other in env.reluspec_statements]
+    if others and all(state_of(env, other) == "verified" for other in others):
+        return "verified"
+    return "treated" if addresses(env, statement) else "not treated"
 
 
 def name_of(item: dict[str, Any]) -> str:

@@ -8,9 +8,17 @@ Directives, with data from :mod:`paper_record` and nothing typed twice::
     :::
     :::{status-table}             the main results: chapter and status, for the landing page
     :::
+    :::{open-table}               what the book does not verify, and why
+    :::
     :::{crosswalk}                every item of the paper and its address in the book
     :kinds: theorem lemma         only items of these kinds
     :::
+    :::{pooled-z}                 all simulated checks taken together
+    :::
+    :::{mutation-scores}          how many mutants of each module the unit tests kill
+    :::
+
+The numbers of equations link to the checks that cover them (:mod:`equation_marks`).
 """
 
 from __future__ import annotations
@@ -22,7 +30,16 @@ from typing import Any
 import paper_record
 from docutils import nodes
 from docutils.parsers.rst import directives
-from paper_record import KINDS, STATEMENTS, addresses, chapter_title, name_of, warn
+from paper_record import (
+    KINDS,
+    STATEMENTS,
+    addresses,
+    chapter_title,
+    name_of,
+    state_of,
+    warn,
+)
+from record_figures import pooled_figure
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -30,6 +47,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 from reluspec_lib.ledger import LAYERS
+from tools.record import pool
 
 VALUES = {"worst_error": "worst error", "sensitivity": "sensitivity", "rate": "rate"}
 
@@ -73,6 +91,7 @@ class Display(SphinxDirective):
         for statement in selected:
             for field in self.fields:
                 text = self.env.reluspec_statements[statement].get(field)
+                text = "; ".join(text) if isinstance(text, list) else text
                 if text:
                     # Parsed here, so that Sphinx sees the page's formulas and citations.
                     children, _ = self.state.inline_text(text, self.lineno)
@@ -99,11 +118,38 @@ class VerificationTable(Display):
     """Every statement that can be verified, with its record."""
 
     show = "verification"
-    fields = ("title", "claim")
+    fields = ("title", "claim", "assumptions")
 
     def wanted(self, item: dict[str, Any]) -> bool:
         """Return whether the item is a statement that can be verified."""
         return bool(item.get("verify"))
+
+
+class OpenTable(Display):
+    """What the book does not verify, and why."""
+
+    show = "unverified"
+    fields = ("title", "note")
+
+    def wanted(self, item: dict[str, Any]) -> bool:
+        """Return whether the file says that the item is not verified."""
+        return bool(item.get("state"))
+
+
+class PooledZ(Display):
+    """All simulated checks taken together."""
+
+    show = "pooled"
+
+    def wanted(self, item: dict[str, Any]) -> bool:
+        """Return that the figure is about no statement in particular."""
+        return False
+
+
+class MutationScores(PooledZ):
+    """How many mutants of each module the unit tests kill."""
+
+    show = "mutants"
 
 
 class StatusTable(Display):
@@ -264,6 +310,11 @@ class Resolve(SphinxPostTransform):
                 return docname, f"verified-{statement}"
         return None
 
+    def certified(self, record: dict[str, Any] | None) -> str:
+        """Return how many checks of a ledger are certified, in words, or nothing."""
+        count = sum(check.get("certified", False) for check in record["checks"]) if record else 0
+        return f"{count} certified" if count else ""
+
     def badge(self, statements: list[str], parsed: Any) -> list[nodes.Node]:
         """Return the badge under a statement."""
         if not statements:
@@ -283,6 +334,8 @@ class Resolve(SphinxPostTransform):
                 # One piece each, so that a line breaks between them.
                 value = nodes.inline("", f"{title} ", *number(record[key]), classes=["nowrap"])
                 values += [value, nodes.Text(" · ")]
+        if certified := self.certified(record):
+            values += [text(certified, "nowrap", "certified"), nodes.Text(" · ")]
         row = self.row_of_record(statement)
         if row:
             values.append(self.link(row, nodes.Text("full record")))
@@ -306,6 +359,7 @@ class Resolve(SphinxPostTransform):
                 paragraph(name, "item-name"),
                 paragraph(parsed[statement, "claim"], "item-claim"),
             ]
+            what += self.ground(statement, parsed)
             if record is None:
                 rest = [nodes.entry("", paragraph([text("no chapter yet", "not-yet")]), morecols=5)]
             else:
@@ -326,10 +380,75 @@ class Resolve(SphinxPostTransform):
         label = "Verification of every statement"
         return table(label, "verification-table", head, rows, [40, 8, 8, 8, 12, 12, 12])
 
+    def ground(self, statement: str, parsed: Any) -> list[nodes.Node]:
+        """Return what a statement assumes and which statements it uses."""
+        children: list[nodes.Node] = []
+        if (statement, "assumptions") in parsed:
+            children = [nodes.Text("Assumes "), *parsed[statement, "assumptions"], nodes.Text(". ")]
+        others = self.env.reluspec_statements[statement].get("uses", [])
+        for k, other in enumerate(others):
+            link = self.statement_link(other)
+            children += [nodes.Text("; " if k else "Uses "), link]
+        if others:
+            children.append(nodes.Text("."))
+        return [paragraph(children, "item-ground")] if children else []
+
     def status_cell(self, record: dict[str, Any], layer: str) -> nodes.entry:
         """Return the cell of one layer."""
         status = layer_status(record, layer)
-        return nodes.entry("", paragraph([text(status, "layer", f"layer-{status}")]))
+        cell = [paragraph([text(status, "layer", f"layer-{status}")])]
+        certified = self.certified(record) if layer == "N" else ""
+        return nodes.entry(
+            "", *cell, *([paragraph([text(certified, "certified")])] * bool(certified))
+        )
+
+    def unverified(self, statements: list[str], parsed: Any) -> nodes.Element:
+        """Return the table of what the book does not verify."""
+        rows = []
+        for statement in statements:
+            item = self.env.reluspec_statements[statement]
+            cells = [
+                nodes.entry("", paragraph(self.titled(statement, parsed))),
+                nodes.entry("", paragraph([self.state(statement)])),
+                nodes.entry("", paragraph([*parsed.get((statement, "note"), [])])),
+            ]
+            rows.append(nodes.row("", *cells, ids=[f"open-{item['id']}"]))
+        head: list[list[nodes.Node]] = [[nodes.Text(word)] for word in ("Item", "State", "Note")]
+        return table("What the book does not verify", "open-table", head, rows, [40, 15, 45])
+
+    def pooled(self, statements: list[str], parsed: Any) -> list[nodes.Node]:
+        """Return the histogram of all simulated checks."""
+        simulated = self.env.reluspec_simulated
+        if not simulated:
+            return [paragraph([nodes.Text("No simulated check is stored.")])]
+        return [nodes.raw("", pooled_figure(pool(simulated)), format="html")]
+
+    def mutants(self, statements: list[str], parsed: Any) -> nodes.Element:
+        """Return the table of mutation scores."""
+        stored = self.env.reluspec_scores
+        if stored is None:
+            return paragraph([nodes.Text("No scores are stored; make mutants measures them.")])
+        rows = []
+        for module, score in stored["modules"].items():
+            values = [score["mutants"], score["killed"], score["equivalent"]]
+            cells = [nodes.literal("", module), *map(nodes.Text, map(str, values))]
+            cells.append(nodes.Text(f"{100 * score['score']:.1f} %"))
+            rows.append(nodes.row("", *(nodes.entry("", paragraph([cell])) for cell in cells)))
+        words = ("Module", "Mutants", "Killed", "Equivalent", "Score")
+        head: list[list[nodes.Node]] = [[nodes.Text(word)] for word in words]
+        return table("Mutation scores", "mutation-table", head, rows, [40, 15, 15, 15, 15])
+
+    def state(self, statement: str) -> nodes.inline:
+        """Return the state of an item as a word."""
+        state = state_of(self.env, statement)
+        return text(state, "state", f"state-{state.replace(' ', '-')}")
+
+    def titled(self, statement: str, parsed: Any) -> list[nodes.Node]:
+        """Return the name of an item with its title."""
+        item, title = self.env.reluspec_statements[statement], parsed[statement, "title"]
+        if not item.get("number"):
+            return list(title)
+        return [text(name_of(item), "item-name"), nodes.Text(" "), *title]
 
     def status(self, statements: list[str], parsed: Any) -> nodes.Element:
         """Return the table of the landing page."""
@@ -355,12 +474,6 @@ class Resolve(SphinxPostTransform):
         rows = []
         for statement in statements:
             item = self.env.reluspec_statements[statement]
-            title = parsed[statement, "title"]
-            name = (
-                [text(name_of(item), "item-name"), nodes.Text(" "), *title]
-                if item.get("number")
-                else title
-            )
             links: list[nodes.Node] = []
             for target in addresses(self.env, statement):
                 links += [
@@ -369,18 +482,19 @@ class Resolve(SphinxPostTransform):
                 ]
             note = list(parsed.get((statement, "note"), []))
             if item.get("relation"):
+                css = f"relation-{item['relation'].replace(' ', '-')}"
                 note = [
-                    text(item["relation"], "relation", f"relation-{item['relation']}"),
+                    text(item["relation"], "relation", css),
                     nodes.Text(" "),
                     *note,
                 ]
             cells = [
-                nodes.entry("", paragraph(name)),
-                nodes.entry("", paragraph(links[:-1] or [text("not yet", "not-yet")])),
+                nodes.entry("", paragraph(self.titled(statement, parsed))),
+                nodes.entry("", paragraph([*links[:-1], nodes.Text(" "), self.state(statement)])),
                 nodes.entry("", paragraph(note)),
             ]
-            css = [] if links else ["row-pending"]
-            rows.append(nodes.row("", *cells, ids=[f"paper-{statement}"], classes=css))
+            pending = [] if links else ["row-pending"]
+            rows.append(nodes.row("", *cells, ids=[f"paper-{statement}"], classes=pending))
         head = [
             [nodes.Text(word)] for word in ("In the paper", "In the book", "What the book adds")
         ]
@@ -412,9 +526,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_node(placeholder)
     app.add_directive("verified", Verified)
     app.add_directive("verification-table", VerificationTable)
+    app.add_directive("open-table", OpenTable)
+    app.add_directive("pooled-z", PooledZ)
+    app.add_directive("mutation-scores", MutationScores)
     app.add_directive("status-table", StatusTable)
     app.add_directive("crosswalk", Crosswalk)
     app.add_post_transform(Resolve)
+    app.setup_extension("equation_marks")
     app.connect("env-get-outdated", paper_record.read_sources)
     app.connect("env-purge-doc", purge)
     app.connect("env-merge-info", merge)
