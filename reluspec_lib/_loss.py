@@ -17,13 +17,16 @@ from reluspec_lib import fisher
 from reluspec_lib._validation import Array
 from reluspec_lib.network import features
 
-__all__ = ["Population", "Sample", "exponential", "solve"]
+__all__ = ["Population", "Sample", "exponential", "single_input_bound", "solve"]
 
 # Up to this many units or inputs an eigendecomposition is quick; beyond, Lanczos.
 _DENSE_SIDE = 400
 
 # Up to this width J is held, 50 MB; beyond, each product computes it anew.
 _HELD_WIDTH = 2500
+
+# Entries of a block of pairs of units: some arrays of 2 MB.
+_BLOCK = 250_000
 
 # What the last Lanczos steps may still have changed, relative to the norm of the solution. Rounding
 # of the force in the directions of small eigenvalues grows with time, and that is the other limit.
@@ -96,6 +99,40 @@ def bound(apply: Callable[[Array], Array], trace: float, start: Array) -> float:
     # The error of the eigenvalue is of the order of the square of this tolerance.
     value = eigsh(matrix, 1, v0=start, ncv=min(size, 8), tol=1e-7, return_eigenvectors=False)
     return 2 / float(value[0])
+
+
+def single_input_bound(W: Array) -> float:
+    r"""Return a number mu with E[|X|^2 X^T X] <= mu J, in the order of positive matrices.
+
+    Split f_v into its odd part l.x, linear, and its even part p. As |X|^2 = (x^T G x + h)/2 with
+    G = W W^T and the odd function h = sum_j a_j |a_j|, a = x^T W,
+
+        E[|X|^2 f_v^2] = E[x^T G x (l.x)^2]/2 + E[x^T G x p^2]/2 + E[h (l.x) p].
+
+    The three terms are at most (tr G + 2 |G|)/2 times E(l.x)^2, (d+2)/2 |G| times E p^2, and gamma
+    times the roots of both, where gamma^2 is the largest eigenvalue of E[h^2 x x^T] (Cauchy and
+    Schwarz). That matrix is known by Gaussian integration by parts. J is the sum of both parts.
+    Where units are few, |X|^2 <= |x|^2 |G| is better: mu = (d+2) |G|.
+    """
+    W = W[:, W.any(axis=0)]
+    d, lengths = len(W), np.linalg.norm(W, axis=0)
+    units, squares = W / lengths, lengths**2
+    total, curved = 0.0, np.zeros((d, d))
+    rows = max(1, _BLOCK // len(lengths))
+    for start in range(0, len(lengths), rows):
+        part = slice(start, start + rows)
+        cosine = np.clip(units[:, part].T @ units, -1, 1)
+        sine, angle = np.sqrt((1 - cosine) * (1 + cosine)), np.arcsin(cosine)
+        fourth = angle * (1 + 2 * cosine**2) + 3 * cosine * sine  # E a|a| b|b|, times pi/2
+        total += float(squares[part] @ fourth @ squares)
+        single = (angle + cosine * sine) @ squares  # E sign(a) h
+        both = (sine + angle * cosine) @ (lengths * W).T  # E |a||b|, over all b
+        curved += 4 * (W[:, part] * single) @ W[:, part].T
+        curved += 8 * (W[:, part] * lengths[part]) @ both
+    largest = np.linalg.eigvalsh(2 / math.pi * (total * np.eye(d) + curved))[-1]
+    gamma, top = math.sqrt(max(0.0, largest)), float(np.linalg.norm(W, 2)) ** 2
+    odd, even = (float(squares.sum()) + 2 * top) / 2, (d + 2) * top / 2
+    return min(2 * even, (odd + even + math.hypot(odd - even, gamma)) / 2)
 
 
 def solve(

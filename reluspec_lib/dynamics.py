@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reluspec_lib import fisher, groups
-from reluspec_lib._loss import Population, Sample, exponential, solve
+from reluspec_lib._loss import Population, Sample, exponential, single_input_bound, solve
 from reluspec_lib._validation import (
     Array,
     as_floating,
@@ -417,10 +417,10 @@ def sgd(
 
 
 def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None = None) -> float:
-    r"""Return the bound below which a step of gradient descent is stable.
+    r"""Return a bound below which a step of gradient descent is stable.
 
     .. math:: \frac{2}{\lambda_{\max}}, \qquad \text{for minibatches of size } B \quad
-              \frac{2}{(1 - \frac1B) \lambda_{\max} + \frac{d+2}{2B} \cdot \frac{\|W\|^2}{d}}
+              \frac{2}{(1 - \frac1B) \lambda_{\max} + \frac{1}{B}\, \mu}
 
     Parameters
     ----------
@@ -444,17 +444,27 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
 
     Notes
     -----
-    lambda_max is that of the matrix at hand, J or J_n. Below the bound for minibatches, a step
-    never increases the expected squared distance to readout weights without an error: that is
-    step E[S^2] < 2 J for the matrix S of a minibatch. E[S^2] is
-    (1 - 1/B) J^2 + E[\|X\|^2 X^T X]/B, and as \|X\|^2 tends to \|x\|^2/2 at large width for
-    weights drawn at random, the last expectation tends to (d+2)/2 J. The bound is thus an
-    approximation for other weights and for narrow networks, and a little stricter than need be.
+    lambda_max is that of the matrix at hand, J or J_n, and beyond 2/lambda_max descent diverges.
+    The bound for minibatches is sufficient, not necessary: for the W at hand, whatever it is, no
+    step below it increases the mean squared distance to readout weights without an error. That is
+    so if step E[S^2] <= 2 J for the matrix S of a minibatch, where E[S^2] is
+    (1 - 1/B) J^2 + E[\|X\|^2 X^T X]/B. The first matrix is at most (1 - 1/B) lambda_max J, and mu
+    is a number with E[\|X\|^2 X^T X] <= mu J for this W. With G = W W^T, a = x^T W,
+    h = sum_j a_j \|a_j\| and gamma^2 the largest eigenvalue of E[h^2 x x^T], it is (d+2) \|G\| or the
+    larger eigenvalue of
+
+    .. math:: \frac12 \begin{pmatrix} \operatorname{tr} G + 2 \lVert G \rVert & \gamma \\
+              \gamma & (d + 2) \lVert G \rVert \end{pmatrix}
+
+    if that is smaller. For Gaussian weights mu tends to (d+2)/2 as m grows, and so does the
+    smallest number with this property.
 
     Examples
     --------
     >>> round(largest_step([[1.0, 0.0], [0.0, 1.0]]), 3)
     3.034
+    >>> round(largest_step([[1.0, 0.0], [0.0, 1.0]], batch=1), 3)
+    0.5
     """
     W = check_weights(W).astype(np.float64, copy=False)
     if x is not None and batch is not None:
@@ -464,9 +474,8 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
     bound = Population(W).largest_step()
     if batch is None or math.isinf(bound):
         return bound
-    batch, d = check_count("batch", batch), len(W)
-    single = (d + 2) / d * fisher.trace(W)
-    return 2 / ((1 - 1 / batch) * 2 / bound + single / batch)
+    batch = check_count("batch", batch)
+    return 2 / ((1 - 1 / batch) * 2 / bound + single_input_bound(W) / batch)
 
 
 class _Setting:

@@ -223,25 +223,83 @@ def test_an_overflow_is_infinite_without_a_warning():
         assert not np.isfinite(path.readout).any()
 
 
-def test_the_bound_for_minibatches_interpolates():
+def plane_rule(W):
+    """Return points on the circle and weights of mean 1, exact between the kinks of the units."""
+    kinks = np.arctan2(W[1], W[0])[:, None] + np.array([-np.pi, np.pi]) / 2
+    ends = np.unique(np.concatenate([kinks.ravel() % (2 * np.pi), [0, np.pi, 2 * np.pi]]))
+    nodes, gauss = np.polynomial.legendre.leggauss(16)
+    half = np.diff(ends)[:, None] / 2
+    angles = (ends[:-1, None] + half * (nodes + 1)).ravel()
+    return np.column_stack([np.cos(angles), np.sin(angles)]), (half * gauss).ravel() / (2 * np.pi)
+
+
+PLANE = {
+    "one unit": [[3.0], [4.0]],
+    "two units": np.eye(2),
+    "half plane": sample_weights(2, 9, rng(5)) * [[1], [0]] + np.abs(sample_weights(2, 9, rng(6))),
+    "with zero and twice": [[1.0, 0, 1, -2], [0.5, 0, 0.5, 1]],
+    "line": np.outer([3.0, 4], [1.0, 2, -1, 3]),
+    "stretched": [[10], [0.1]] * sample_weights(2, 12, rng(7)),
+    "Gaussian": sample_weights(2, 40, rng(8)),
+}
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_the_bound_for_one_input_holds_for_any_weights(name):
+    W = np.array(PLANE[name])
+    u, weight = plane_rule(W)
+    a, X = u @ W, features(u, W)
+    # E|x|^2 = 2, E|x|^4 = 8 and E|x|^6 = 48 at d = 2.
+    J = 2 * (weight[:, None] * X).T @ X
+    M = 8 * (weight[:, None] * (X**2).sum(axis=1, keepdims=True) * X).T @ X
+    mu = _loss.single_input_bound(W)
+    values, U = np.linalg.eigh(J)
+    U = (U / np.sqrt(np.where(values > 1e-9 * values[-1], values, np.inf)))[:, values > 0]
+    needed = np.linalg.eigvalsh(U.T @ M @ U)[-1]
+    assert needed <= mu * (1 + 1e-12)
+    assert mu <= 2 * needed
+    G, h = W @ W.T, (a * np.abs(a)).sum(axis=1)
+    curved = 48 * (weight[:, None] * h[:, None] ** 2 * u).T @ u
+    gamma, top = math.sqrt(np.linalg.eigvalsh(curved)[-1]), np.linalg.eigvalsh(G)[-1]
+    form = np.array([[np.trace(G) + 2 * top, gamma], [gamma, 4 * top]]) / 2
+    assert mu == pytest.approx(min(4 * top, np.linalg.eigvalsh(form)[-1]), rel=1e-11)
+
+
+@pytest.mark.parametrize("block", [1, 100, 10**9])
+def test_the_bound_for_one_input_does_not_depend_on_blocks_or_scale(block, monkeypatch):
+    W = sample_weights(4, 30, rng())
+    mu = _loss.single_input_bound(W)
+    assert _loss.single_input_bound(3 * W) == pytest.approx(9 * mu, rel=1e-12)
+    monkeypatch.setattr(_loss, "_BLOCK", block)
+    assert _loss.single_input_bound(W) == pytest.approx(mu, rel=1e-12)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 10, 1000])
+def test_the_bound_for_minibatches_interpolates(batch):
     W = sample_weights(10, 2000, rng())
-    full, single = dynamics.largest_step(W), dynamics.largest_step(W, batch=1)
-    assert single == pytest.approx(4 / 12, rel=0.04)
-    for batch in (2, 10, 1000):
-        between = 1 / ((1 - 1 / batch) / full + 1 / batch / single)
-        assert dynamics.largest_step(W, batch=batch) == pytest.approx(between, rel=1e-12)
-    scaled = dynamics.largest_step(3 * W, batch=7)
-    assert scaled == pytest.approx(dynamics.largest_step(W, batch=7) / 9)
+    top, mu = 2 / dynamics.largest_step(W), _loss.single_input_bound(W)
+    assert 6 < mu < 7.2  # (d + 2)/2 in the limit
+    expected = 2 / ((1 - 1 / batch) * top + mu / batch)
+    assert dynamics.largest_step(W, batch=batch) == pytest.approx(expected, rel=1e-12)
+    assert dynamics.largest_step(3 * W, batch=batch) == pytest.approx(expected / 9)
 
 
-def test_the_moment_in_the_bound_for_minibatches():
-    # E[|X|^2 X^T X] tends to (d+2)/2 J: along the first vectors of the groups, by simulation.
-    W, x = sample_weights(4, 2000, rng()), rng(2).normal(size=(20_000, 4))
-    X = features(x, W)
-    V = np.hstack([group.eigenvectors(W, [0]) for group in groups.ALL])
-    weighted = np.sum((X**2).sum(axis=1)[:, None] * (X @ V) ** 2, axis=0) / len(x)
-    quadratic = np.einsum("jk,jk->k", V, fisher.matvec(W, V))
-    np.testing.assert_allclose(weighted / quadratic, 3, rtol=0.06)
+def test_a_step_that_is_called_stable_is_so_for_the_network_at_hand():
+    # The mean square of an error after a step, over many inputs: below the bound it falls, and
+    # for the worst error of this network it grows at 4/(d + 2), the bound of infinite width.
+    W, x = sample_weights(10, 60, rng()), rng(2).normal(size=(60_000, 10))
+    X = features(x[:30_000], W)
+    weighted = (X * (X**2).sum(axis=1, keepdims=True)).T @ X / len(X)
+    worst = scipy.linalg.eigh(weighted, X.T @ X / len(X))[1][:, -1]
+    worst /= np.linalg.norm(worst)
+    X = features(x[30_000:], W)
+    grown = []
+    for step in (dynamics.largest_step(W, batch=1), 4 / 12):
+        after = worst - step * (X @ worst)[:, None] * X
+        change = (after**2).sum(axis=1) - 1
+        grown.append(change.mean() / (change.std() / math.sqrt(len(x) / 2)))
+    assert grown[0] < -5
+    assert grown[1] > 5
 
 
 @pytest.mark.parametrize("batch, factor, grows", [(1, 0.5, False), (1, 2, True), (8, 2, True)])
