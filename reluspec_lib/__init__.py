@@ -26,10 +26,13 @@ spectra
     Spectra of simulated random features, to compare with that limit.
 ledger
     The record of what a chapter of the book verified.
+enclosures
+    Rigorous bounds of the book's constants, by integration; needs python-flint.
 """
 
 from reluspec_lib import (
     dynamics,
+    enclosures,
     fisher,
     fluctuations,
     groups,
@@ -55,6 +58,7 @@ __version__ = "0.1.0"
 __all__ = [
     "StreamedWeights",
     "dynamics",
+    "enclosures",
     "features",
     "fisher",
     "fluctuations",
