@@ -15,7 +15,7 @@ if sys.platform != "win32":
 __all__ = ["Checkpoint"]
 
 # To be raised when the random streams or the tiles change: old draws then are of another sweep.
-_FORMAT = "reluspec checkpoint 1"
+_FORMAT = "reluspec checkpoint 2"
 
 
 class Checkpoint:
@@ -24,7 +24,8 @@ class Checkpoint:
     The first line says what is computed. A result counts once its whole line, with the checksum at
     its end, is on the disk; the process may die at any instant. A line without its end is a result
     that was not finished, and is dropped. Anything else that does not fit is damage, or belongs to
-    another computation, and is refused. One process at a time may write to a file.
+    another computation, and is refused. One process at a time may write to a file. Files of the
+    same computation may be joined, one after the other; of a result in both the first one counts.
 
     Parameters
     ----------
@@ -93,16 +94,18 @@ class Checkpoint:
             entry = _entry(line)
             if entry is None:
                 raise self._refusal(f"line {number} is damaged" if number > 1 else "it is damaged")
-            if number == 1:
+            if number == 1 or "format" in entry:
                 self._compare(entry, head)
+            elif entry.keys() == {"key", "result"}:
+                self.results.setdefault(entry["key"], entry["result"])
             else:
-                self.results[entry["key"]] = entry["result"]
+                raise self._refusal(f"line {number} is no result")
         return complete
 
     def _compare(self, found: dict[str, Any], head: dict[str, Any]) -> None:
         if found.get("format") != head["format"]:
             raise self._refusal(f"its format is {found.get('format')!r}, not {_FORMAT!r}")
-        theirs, ours = found["settings"], json.loads(json.dumps(head["settings"]))
+        theirs, ours = found.get("settings", {}), json.loads(json.dumps(head["settings"]))
         for name in {**ours, **theirs}:
             if theirs.get(name) != ours.get(name):
                 raise self._refusal(
@@ -127,5 +130,6 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     text, _, checksum = line.rstrip(b"\n").rpartition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return None
-    entry: dict[str, Any] = json.loads(text)
-    return entry
+    # A checksum alone does not make an entry: JSON that is no object is as good as damage.
+    entry = json.loads(text)
+    return entry if isinstance(entry, dict) else None

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event, Lock, local
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 from reluspec_lib._validation import check_count
 
-__all__ = ["check_workers", "run"]
+__all__ = ["check_stop", "check_workers", "run"]
 
 Result = TypeVar("Result")
+
+# The event that a thread of `run` has to heed.
+_current = local()
+
+
+class _Stopped(Exception):
+    """What ends the threads that have not failed, after another one or the caller has."""
 
 
 def check_workers(workers: int | None, pieces: int) -> int:
@@ -25,13 +32,39 @@ def check_workers(workers: int | None, pieces: int) -> int:
     return min(check_count("workers", workers), pieces)
 
 
+def check_stop() -> None:
+    """End this thread if its work is no longer wanted; to be called once in each tile."""
+    stop: Event | None = getattr(_current, "stop", None)
+    if stop is not None and stop.is_set():
+        raise _Stopped
+
+
 def run(task: Callable[[int], Result], workers: int) -> list[Result]:
-    """Return task(0), ..., task(workers - 1), each in a thread of its own."""
+    """Return task(0), ..., task(workers - 1), each in a thread of its own.
+
+    If one fails, or the caller is interrupted, the others end with the tile that they are at.
+    """
     with _one_blas_thread:
         if workers == 1:
             return [task(0)]
+        stop = Event()
+
+        def start(worker: int) -> Result:
+            _current.stop = stop
+            return task(worker)
+
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(task, range(workers)))
+            try:
+                futures = [pool.submit(start, worker) for worker in range(workers)]
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                # Whatever ended the wait: where all went well nothing is left to stop.
+                stop.set()
+        failures = [error for future in futures if (error := future.exception()) is not None]
+        # Those that were stopped have nothing to tell.
+        for failure in sorted(failures, key=lambda error: isinstance(error, _Stopped)):
+            raise failure
+        return [future.result() for future in futures]
 
 
 class _OneBlasThread:

@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Array = NDArray[Any]
 
+# What numpy.random.default_rng takes, except None.
+RandomSource = (
+    np.random.Generator
+    | np.random.BitGenerator
+    | np.random.SeedSequence
+    | int
+    | np.integer[Any]
+    | Sequence[int]
+    | NDArray[np.integer[Any]]
+)
+
 __all__ = [
     "Array",
+    "RandomSource",
+    "as_floating",
     "check_count",
+    "check_dtype",
     "check_inputs",
     "check_interval",
     "check_number",
@@ -25,6 +40,7 @@ __all__ = [
     "check_rng",
     "check_rows",
     "check_times",
+    "check_unmasked",
     "check_weights",
     "spawn_seeds",
 ]
@@ -33,7 +49,7 @@ __all__ = [
 def check_count(name: str, value: Any, minimum: int = 1) -> int:
     """Return ``value`` as an int of at least ``minimum``, or raise a ValueError naming it."""
     try:
-        if isinstance(value, (bool, np.bool_)):
+        if isinstance(value, (bool, np.bool_)) or np.ma.is_masked(value):
             raise TypeError
         count = operator.index(value)
     except TypeError:
@@ -44,36 +60,69 @@ def check_count(name: str, value: Any, minimum: int = 1) -> int:
 
 
 def check_rng(rng: Any) -> np.random.Generator:
-    """Return ``rng`` if it is a numpy Generator, or raise a ValueError."""
-    if not isinstance(rng, np.random.Generator):
+    """Return a numpy Generator: ``rng`` itself, or a new one from a seed; else a ValueError."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    # None would be a seed that nobody knows, a bool or a float hardly one that is meant; a
+    # RandomState has streams of its own.
+    seed = rng if isinstance(rng, (np.random.SeedSequence, np.random.BitGenerator)) else _seed(rng)
+    if seed is None:
         raise ValueError(
-            f"rng must be a numpy.random.Generator such as numpy.random.default_rng(1), got {rng!r}"
+            "rng must be a numpy.random.Generator such as numpy.random.default_rng(1), or a seed "
+            f"for one: an integer >= 0, several of them or a SeedSequence; got {rng!r}"
         )
-    return rng
+    return np.random.default_rng(seed)
+
+
+def _seed(value: Any) -> list[int] | None:
+    """Return integers >= 0, or None if the value holds anything else."""
+    values = value if isinstance(value, (list, tuple)) else np.ravel(value).tolist()
+    integral = [isinstance(entry, (int, np.integer)) and entry >= 0 for entry in values]
+    if not values or not all(integral) or any(isinstance(entry, bool) for entry in values):
+        return None
+    # An integer and a list of it are the same seed.
+    return [int(entry) for entry in values]
 
 
 def spawn_seeds(rng: Any, count: int) -> list[np.random.SeedSequence]:
-    """Return seeds of independent streams, children of a generator's seed."""
-    try:
-        return [
-            child.bit_generator.seed_seq  # type: ignore[misc]
-            for child in check_rng(rng).spawn(count)
-        ]
-    except TypeError:
+    """Return seeds of independent streams that follow from a generator's state, and advance it.
+
+    The seed that a generator was made from will not do: a generator that was jumped, or restored
+    from its state, has the seed of another one, and the state does not know how often it spawned.
+    """
+    entropy = check_rng(rng).bit_generator.random_raw(4)
+    return np.random.SeedSequence(entropy.tolist()).spawn(count)
+
+
+def check_unmasked(name: str, value: Any) -> None:
+    """Refuse masked entries: as plain arrays they would come back as the numbers that they hide."""
+    if np.ma.is_masked(value):
         raise ValueError(
-            "rng must be a Generator that can spawn others, such as numpy.random.default_rng(1); "
-            f"the bit generator of this one, {rng!r}, was not made from a SeedSequence"
-        ) from None
+            f"{name} must have no masked entries, got {np.ma.getmaskarray(value).sum()}; fill them "
+            "or leave them out"
+        )
+
+
+def check_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
+    """Return ``value`` as one of the two types that the library computes in."""
+    try:
+        dtype = np.dtype(value)
+        if value is None or dtype not in (np.float32, np.float64):
+            raise TypeError
+    except TypeError:
+        raise ValueError(f"{name} must be float32 or float64, got {value!r}") from None
+    return dtype
 
 
 def as_floating(name: str, value: ArrayLike) -> Array:
     """Return a float32 or float64 array: float32 is kept, every other real type becomes float64."""
+    check_unmasked(name, value)
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biufO":
             raise TypeError
         array = array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from None
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
@@ -127,11 +176,13 @@ def check_readout(V: ArrayLike, m: int, name: str = "V") -> Array:
 
 def check_interval(name: str, value: ArrayLike) -> Array:
     """Return points of [-1, 1] as a float64 array, or raise a ValueError."""
+    check_unmasked(name, value)
     try:
-        if np.iscomplexobj(value):
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufO":
             raise TypeError
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be real numbers, got {value!r}") from None
     # The comparison is False for NaN, so NaN is refused with the rest.
     if not (np.abs(array) <= 1).all():
@@ -143,10 +194,10 @@ def check_number(name: str, value: Any, *, positive: bool = False) -> float:
     """Return ``value`` as a finite float, positive if asked, or raise a ValueError naming it."""
     wanted = "a positive number" if positive else "a finite number"
     try:
-        if isinstance(value, (str, bytes)) or np.ndim(value):
+        if isinstance(value, (str, bytes)) or np.ndim(value) or np.ma.is_masked(value):
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
     if not math.isfinite(number) or (positive and number <= 0):
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
@@ -156,7 +207,11 @@ def check_number(name: str, value: Any, *, positive: bool = False) -> float:
 def check_times(name: str, value: ArrayLike, *, integers: bool = False) -> Array:
     """Return times >= 0 in increasing order, or whole numbers of steps, as an array (T,)."""
     what = "integers" if integers else "numbers"
-    array = np.asarray(value)
+    check_unmasked(name, value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        array = np.empty(0)
     kinds = "iu" if integers else "iuf"
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in kinds:
         raise ValueError(f"{name} must be a non-empty sequence of {what} >= 0, got {value!r}")

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 
 from reluspec_lib import sphere
-from reluspec_lib._validation import Array, check_count, check_rng, check_rows
+from reluspec_lib._validation import Array, RandomSource, check_count, check_rng, check_rows
 from reluspec_lib.groups import Group
 
 __all__ = ["covariance", "expected_mae", "mae_spread", "sample_mae"]
@@ -76,8 +76,12 @@ def covariance(group: Group, x: ArrayLike, y: ArrayLike | None = None, column: i
     y = x if y is None else check_rows("y", y, d)
     columns = _check_column(group, d, column)
     form = group._form(d, columns[0])
-    second = _linear(form, x, y) if form.ndim == 1 else _quadratic(form, x, y)
-    C: Array = second - group.limit(x, columns) @ group.limit(y, columns).T
+    # Unit vectors first: squares of very short or long inputs are no floats.
+    (p, p_length), (q, q_length) = _directions(x), _directions(y)
+    second = _linear(form, p, q) if form.ndim == 1 else _quadratic(form, p, q)
+    C: Array = second - group.limit(p, columns) @ group.limit(q, columns).T
+    C *= p_length[:, None]
+    C *= q_length
     return C
 
 
@@ -164,16 +168,17 @@ def mae_spread(group: Group, x: ArrayLike, m: int, column: int = 0) -> float:
     10.0
     """
     m = check_count("m", m)
+    x, unit = _in_units(check_rows("x", x))
     C = covariance(group, x, column=column)
-    s = np.sqrt(np.diag(C))
+    s = np.sqrt(np.maximum(np.diag(C), 0))
     scale = np.outer(s, s)
     rho = np.clip(np.divide(C, scale, out=np.zeros_like(C), where=scale > 0), -1, 1)
     excess = np.sqrt(1 - rho**2) + rho * np.arcsin(rho) - 1
-    return math.sqrt(2 / (math.pi * m) * float((scale * excess).mean()))
+    return unit * math.sqrt(2 / (math.pi * m) * float((scale * excess).mean()))
 
 
 def sample_mae(
-    group: Group, x: ArrayLike, m: int, draws: int, rng: np.random.Generator, column: int = 0
+    group: Group, x: ArrayLike, m: int, draws: int, rng: RandomSource, column: int = 0
 ) -> Array:
     """Draw mean absolute errors at given inputs from the Gaussian limit, without any network.
 
@@ -187,8 +192,8 @@ def sample_mae(
         Width.
     draws : int
         Number of draws, each in place of a new W.
-    rng : numpy.random.Generator
-        Source of randomness.
+    rng : numpy.random.Generator or seed
+        Source of randomness; a seed gives the same as ``numpy.random.default_rng`` of it.
     column : int
         Which vector of the group, as a position in ``labels(d)``.
 
@@ -213,18 +218,20 @@ def sample_mae(
     np.True_
     """
     m, draws, rng = check_count("m", m), check_count("draws", draws), check_rng(rng)
+    x, unit = _in_units(check_rows("x", x))
     eigenvalues, vectors = np.linalg.eigh(covariance(group, x, column=column))
-    # Rounding leaves eigenvalues a little below zero where the matrix is singular.
-    root = vectors * np.sqrt(np.maximum(eigenvalues, 0) / m)
+    # The symmetric root: eigenvectors have free signs, and of equal eigenvalues a free basis, and
+    # it depends on neither. Rounding leaves eigenvalues a little below zero where C is singular.
+    root = vectors * np.sqrt(np.maximum(eigenvalues, 0) / m) @ vectors.T
     mae: Array = np.abs(root @ rng.standard_normal((len(root), draws))).mean(axis=0)
-    return mae
+    return unit * mae
 
 
 def _check_column(group: Group, d: int, column: int) -> list[int]:
     if not isinstance(group, Group):
         raise ValueError(f"group must be a Group such as groups.NORM, got {group!r}")
-    size = group.size(d)
-    if check_count("column", column, 0) >= size:
+    size, column = group.size(d), check_count("column", column, 0)
+    if column >= size:
         raise ValueError(
             f"column must be below {size}, the number of vectors of the group "
             f"{group.name} at d = {d}, got {column}"
@@ -232,31 +239,40 @@ def _check_column(group: Group, d: int, column: int) -> list[int]:
     return [column]
 
 
-def _angles(x: Array, y: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Return unit vectors, the lengths' product, sine of the angle and pi minus the angle."""
-    lengths = [np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y)]
-    p, q = (
-        np.divide(z, length, out=np.zeros_like(z), where=length > 0)
-        for z, length in zip((x, y), lengths, strict=True)
-    )
+def _in_units(x: Array) -> tuple[Array, float]:
+    """Return inputs divided by their largest entry, and that entry; everything is homogeneous."""
+    unit = float(np.abs(x).max()) or 1.0
+    return x / unit, unit
+
+
+def _directions(x: Array) -> tuple[Array, Array]:
+    """Return unit vectors, 0 where an input is 0, and lengths."""
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    p = np.divide(x, largest, out=np.zeros_like(x), where=largest > 0)
+    lengths = np.linalg.norm(p, axis=1, keepdims=True)
+    np.divide(p, lengths, out=p, where=lengths > 0)
+    return p, (lengths * largest)[:, 0]
+
+
+def _angles(p: Array, q: Array) -> tuple[Array, Array, Array]:
+    """Return cosine, sine and pi minus the angle between unit vectors."""
     cosine = np.clip(p @ q.T, -1, 1)
-    return p, q, lengths[0] @ lengths[1].T, np.sqrt(1 - cosine**2), np.arccos(-cosine)
+    return cosine, np.sqrt(1 - cosine**2), np.arccos(-cosine)
 
 
-def _linear(a: Array, x: Array, y: Array) -> Array:
-    """Return E[(a . g)^2 ReLU(g . x) ReLU(g . y)], by two integrations by parts."""
-    p, q, scale, sine, rest = _angles(x, y)
-    cosine = -np.cos(rest)
+def _linear(a: Array, p: Array, q: Array) -> Array:
+    """Return E[(a . g)^2 ReLU(g . p) ReLU(g . q)] for unit p, q, by two integrations by parts."""
+    cosine, sine, rest = _angles(p, q)
     ap, aq = (p @ a)[:, None], (q @ a)[None, :]
     kernel = sine + rest * cosine
-    second: Array = scale * (a @ a * kernel + (ap**2 + aq**2) * sine + 2 * ap * aq * rest)
+    second: Array = a @ a * kernel + (ap**2 + aq**2) * sine + 2 * ap * aq * rest
     return second / (2 * math.pi)
 
 
-def _quadratic(A: Array, x: Array, y: Array) -> Array:
-    """Return E[(g . A g)^2 ReLU(g . x) ReLU(g . y) / |g|^2], by four integrations by parts."""
-    p, q, scale, sine, rest = _angles(x, y)
-    d, cosine, trace = len(A), -np.cos(rest), np.trace(A)
+def _quadratic(A: Array, p: Array, q: Array) -> Array:
+    """Return E[(g . A g)^2 ReLU(g . p) ReLU(g . q) / |g|^2], by four integrations by parts."""
+    cosine, sine, rest = _angles(p, q)
+    d, trace = len(A), np.trace(A)
     Ap, Aq = p @ A, q @ A
     # p A p, q A q and p A q; then the same of the matrix that two derivatives contract with.
     pp, qq, pq = (p * Ap).sum(axis=1)[:, None], (q * Aq).sum(axis=1)[None, :], Ap @ q.T
@@ -268,7 +284,7 @@ def _quadratic(A: Array, x: Array, y: Array) -> Array:
     gap = (pp - 2 * cosine * pq + qq) ** 2
     four = np.divide(gap, sine, out=np.zeros_like(gap), where=sine > 0)
     four -= 2 * sine * (pp**2 + qq**2 - 2 * pq**2)
-    second: Array = scale * (none + two + four) / (2 * math.pi * (d + 4))
+    second: Array = (none + two + four) / (2 * math.pi * (d + 4))
     return second
 
 

@@ -7,15 +7,19 @@ is f_v(x) = X(x) v.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from reluspec_lib import _threads
 from reluspec_lib._validation import (
     Array,
+    RandomSource,
     check_count,
+    check_dtype,
     check_inputs,
     check_readout,
     check_rng,
@@ -38,7 +42,7 @@ _STREAM_ENTRIES = 2**19
 Readout = Callable[[Array], ArrayLike]
 
 
-def sample_weights(d: int, m: int, rng: np.random.Generator) -> Array:
+def sample_weights(d: int, m: int, rng: RandomSource, *, dtype: DTypeLike = np.float64) -> Array:
     """Draw hidden weights with independent Gaussian entries of variance 1/m.
 
     Parameters
@@ -47,18 +51,21 @@ def sample_weights(d: int, m: int, rng: np.random.Generator) -> Array:
         Input dimension, at least 1.
     m : int
         Number of hidden units, at least 1.
-    rng : numpy.random.Generator
-        Source of randomness.
+    rng : numpy.random.Generator or seed
+        Source of randomness; a seed gives the same as ``numpy.random.default_rng`` of it.
+    dtype : dtype
+        float64 or float32; the two have different numbers.
 
     Returns
     -------
-    W : ndarray, shape (d, m), float64
+    W : ndarray, shape (d, m)
         ``W[l, j]`` is the weight from input l to hidden unit j, iid N(0, 1/m).
 
     Raises
     ------
     ValueError
-        If ``d`` or ``m`` is not an integer >= 1, or ``rng`` is not a Generator.
+        If ``d`` or ``m`` is not an integer >= 1, ``rng`` is neither a Generator nor a seed, or
+        ``dtype`` is another type.
 
     Notes
     -----
@@ -67,13 +74,13 @@ def sample_weights(d: int, m: int, rng: np.random.Generator) -> Array:
 
     Examples
     --------
-    >>> W = sample_weights(3, 1000, np.random.default_rng(0))
+    >>> W = sample_weights(3, 1000, rng=0)
     >>> W.shape
     (3, 1000)
     """
     d, m = check_count("d", d), check_count("m", m)
-    W: Array = check_rng(rng).standard_normal((d, m))
-    W /= np.sqrt(m)
+    W: Array = check_rng(rng).standard_normal((d, m), check_dtype("dtype", dtype))
+    W /= W.dtype.type(math.sqrt(m))
     return W
 
 
@@ -91,30 +98,42 @@ class StreamedWeights:
         Input dimension, at least 1.
     m : int
         Number of hidden units, at least 1.
-    rng : numpy.random.Generator
-        Source of randomness; a child is spawned from it.
+    rng : numpy.random.Generator or seed
+        Source of randomness. The weights follow from its state, which is advanced.
 
     Raises
     ------
     ValueError
-        If ``d`` or ``m`` is not an integer >= 1, or ``rng`` is not a Generator that can spawn.
+        If ``d`` or ``m`` is not an integer >= 1, or ``rng`` is neither a Generator nor a seed.
 
     Notes
     -----
     The entries are iid N(0, 1/m), as those of :func:`sample_weights`, but not the same numbers.
     Two widths from the same seed share their first units up to the factor :math:`1/\sqrt m`.
+    Objects of the same weights are equal.
 
     Examples
     --------
-    >>> W = StreamedWeights(3, 10**9, np.random.default_rng(0))
+    >>> W = StreamedWeights(3, 10**9, rng=0)
     >>> W.shape, W.columns(10**8, 10**8 + 4).shape
     ((3, 1000000000), (3, 4))
     """
 
-    def __init__(self, d: int, m: int, rng: np.random.Generator) -> None:
+    def __init__(self, d: int, m: int, rng: RandomSource) -> None:
         self.shape = check_count("d", d), check_count("m", m)
         (self._seed,) = spawn_seeds(rng, 1)
-        self._run = max(_STREAM_ENTRIES // d, 1)
+        self._run = max(_STREAM_ENTRIES // self.shape[0], 1)
+
+    def _identity(self) -> tuple[Any, ...]:
+        return *self.shape, *self._seed.generate_state(4).tolist()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StreamedWeights):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
 
     def __repr__(self) -> str:
         return f"<streamed weights, d = {self.shape[0]}, m = {self.shape[1]}>"
@@ -370,6 +389,7 @@ def _add_units(
             rows = slice(top, top + rows_at_once)
             height = len(x[rows])
             for left in range(0, m, _TILE_COLUMNS):
+                _threads.check_stop()
                 columns = slice(left, left + _TILE_COLUMNS)
                 weights = W[:, columns].astype(f.dtype, copy=False)
                 hidden = tile[:height, : weights.shape[1]]

@@ -7,16 +7,17 @@ on threads, processes or a cluster, stop and go on, and give the same numbers bi
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from reluspec_lib._checkpoint import Checkpoint
-from reluspec_lib._validation import Array, check_count, spawn_seeds
+from reluspec_lib._validation import Array, RandomSource, check_count, spawn_seeds
 from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, Group
 from reluspec_lib.network import StreamedWeights, forward
 
@@ -44,6 +45,7 @@ TABLE_1: Array = np.array(
         *((group.name, np.float64) for group in _TABLE_1_GROUPS),
     ],
 )
+TABLE_1.setflags(write=False)
 
 
 def mae(
@@ -52,7 +54,8 @@ def mae(
     n: int,
     groups: Sequence[Group],
     draws: int,
-    rng: np.random.Generator,
+    rng: RandomSource,
+    *,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -70,8 +73,9 @@ def mae(
         Groups to evaluate, such as ``groups.ALL``, each with at least one vector at this d.
     draws : int
         Number of independent hidden weights.
-    rng : numpy.random.Generator
-        Source of randomness; a child is spawned from it for each draw.
+    rng : numpy.random.Generator or seed
+        Source of randomness; a seed gives the same as ``numpy.random.default_rng`` of it. Each draw
+        has a stream of its own, which follows from the state of the generator; that is advanced.
     executor : concurrent.futures.Executor, optional
         Where the draws run: threads, processes, ``mpi4py.futures``, or a Dask cluster by
         ``client.get_executor()``. By default they run here, one after another.
@@ -91,8 +95,9 @@ def mae(
     Raises
     ------
     ValueError
-        If a size is not an integer in its range, a group is empty at this d, ``rng`` cannot spawn,
-        ``executor`` is not an Executor, or ``checkpoint`` is damaged or of another sweep.
+        If a size is not an integer in its range, ``groups`` is not a sequence of Group or has one
+        that is empty at this d, ``rng`` is neither a Generator nor a seed, ``executor`` is not an
+        Executor, or ``checkpoint`` is damaged or of another sweep.
 
     Notes
     -----
@@ -101,17 +106,27 @@ def mae(
     Examples
     --------
     >>> from reluspec_lib import groups
-    >>> rows = mae(10, 1000, 50, [groups.NORM], 3, np.random.default_rng(0), progress=False)
+    >>> rows = mae(10, 1000, 50, [groups.NORM], 3, rng=0, progress=False)
     >>> rows["norm"].shape
     (3,)
     """
-    return sweep([(d, m)], n, groups, draws, rng, executor, progress, checkpoint)
+    return sweep(
+        [(d, m)],
+        n,
+        groups,
+        draws,
+        rng,
+        executor=executor,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
 
 
 def table1(
     n: int,
     draws: int,
-    rng: np.random.Generator,
+    rng: RandomSource,
+    *,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -144,12 +159,21 @@ def table1(
 
     Examples
     --------
-    >>> rows = table1(20, 2, np.random.default_rng(0), progress=False)
+    >>> rows = table1(20, 2, rng=0, progress=False)
     >>> rows[["d", "m", "draw"]][2].item()
     (100, 500, 0)
     """
     settings = [(int(row["d"]), int(row["m"])) for row in TABLE_1]
-    return sweep(settings, n, _TABLE_1_GROUPS, draws, rng, executor, progress, checkpoint)
+    return sweep(
+        settings,
+        n,
+        _TABLE_1_GROUPS,
+        draws,
+        rng,
+        executor=executor,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
 
 
 def sweep(
@@ -157,7 +181,8 @@ def sweep(
     n: int,
     groups: Sequence[Group],
     draws: int,
-    rng: np.random.Generator,
+    rng: RandomSource,
+    *,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -174,8 +199,8 @@ def sweep(
     Returns
     -------
     rows : structured ndarray, shape (number of settings * draws,)
-        As from :func:`mae`, setting after setting. The k-th setting has the streams of the k-th
-        child of ``rng``, and a draw its own whatever their number: more of either change nothing.
+        As from :func:`mae`, setting after setting. A setting has the streams of its place, and a
+        draw those of its own, whatever their number: more of either change nothing.
 
     Raises
     ------
@@ -185,13 +210,12 @@ def sweep(
     Examples
     --------
     >>> from reluspec_lib import groups
-    >>> rng = np.random.default_rng(0)
-    >>> rows = sweep([(2, 100), (2, 1000)], 50, [groups.NORM], 20, rng, progress=False)
+    >>> rows = sweep([(2, 100), (2, 1000)], 50, [groups.NORM], 20, rng=0, progress=False)
     >>> first, second = rows["norm"].reshape(2, 20).mean(axis=1)
     >>> bool(first > second)
     True
     """
-    pairs = [_check_setting(setting) for setting in settings]
+    pairs = _check_settings(settings)
     if not pairs:
         raise ValueError("settings must be at least one pair (d, m), got none")
     n, draws = check_count("n", n), check_count("draws", draws)
@@ -224,23 +248,28 @@ def sweep(
     return rows
 
 
-def _check_setting(setting: Any) -> tuple[int, int]:
-    try:
-        d, m = setting
-    except (TypeError, ValueError):
-        raise ValueError(f"settings must be pairs (d, m), got {setting!r}") from None
-    return check_count("d", d), check_count("m", m)
+def _check_settings(settings: Any) -> list[tuple[int, int]]:
+    pairs = []
+    for setting in settings if isinstance(settings, Iterable) else [settings]:
+        try:
+            d, m = setting
+        except (TypeError, ValueError):
+            raise ValueError(f"settings must be pairs (d, m), got {setting!r}") from None
+        pairs.append((check_count("d", d), check_count("m", m)))
+    return pairs
 
 
-def _check_groups(groups: Sequence[Group], dimensions: list[int]) -> tuple[Group, ...]:
-    groups = tuple(groups)
-    if not groups or len({group.name for group in groups}) < len(groups):
-        raise ValueError(f"groups must be at least one, with different names, got {[*groups]!r}")
-    for group in groups:
+def _check_groups(groups: Any, dimensions: list[int]) -> tuple[Group, ...]:
+    members = tuple(groups) if isinstance(groups, Iterable) else (None,)
+    if not all(isinstance(group, Group) for group in members):
+        raise ValueError(f"groups must be a sequence such as [groups.NORM], got {groups!r}")
+    if not members or len({group.name for group in members}) < len(members):
+        raise ValueError(f"groups must be at least one, with different names, got {[*members]!r}")
+    for group in members:
         for d in dimensions:
             if not group.size(d):
                 raise ValueError(f"groups must have a vector each, got {group.name} at d = {d}")
-    return groups
+    return members
 
 
 def _compute(
@@ -259,7 +288,13 @@ def _compute(
             results |= {key: store.results[key] for key in tasks if key in store.results}
         todo = {key: task for key, task in tasks.items() if key not in results}
         bar = stack.enter_context(
-            tqdm(total=len(tasks), initial=len(results), unit="draw", disable=not progress)
+            tqdm(
+                total=len(tasks),
+                initial=len(results),
+                unit="draw",
+                file=_Stderr(),
+                disable=not progress,
+            )
         )
         for key, result in _run(todo, executor):
             if store is not None:
@@ -267,6 +302,20 @@ def _compute(
             results[key] = result
             bar.update()
     return results
+
+
+class _Stderr:
+    """Where the bar goes: a stderr that is missing, closed or full shall not end a sweep."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> None:
+        with suppress(Exception):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(Exception):
+            sys.stderr.flush()
 
 
 def _run(tasks: dict[str, Any], executor: Executor | None) -> Iterable[tuple[str, list[float]]]:
