@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from reluspec_lib._threads import run
+from reluspec_lib._threads import check_stop, run
 from reluspec_lib._validation import Array
 
 __all__ = ["COEFFICIENTS", "Kernel", "Product", "norms_and_directions", "strips", "tiles"]
@@ -85,6 +85,7 @@ def tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:
     for strip, top in enumerate(range(0, m, _TILE)):
         if strip % workers == worker:
             for left in range(top, m, _TILE):
+                check_stop()
                 yield slice(top, min(top + _TILE, m)), slice(left, min(left + _TILE, m))
 
 
