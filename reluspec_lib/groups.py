@@ -20,7 +20,9 @@ an orthonormal family of d - 1 out of them.
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -28,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reluspec_lib import sphere
+from reluspec_lib._lengths import measured, restored
 from reluspec_lib._validation import Array, check_count, check_inputs, check_weights
 
 __all__ = [
@@ -47,7 +50,10 @@ __all__ = [
 
 
 class Group(ABC):
-    """A group of approximate eigenvectors: its vectors, limit functions and eigenvalue."""
+    """A group of approximate eigenvectors: its vectors, limit functions and eigenvalue.
+
+    Groups of one kind with the same parameters are equal, also in another process.
+    """
 
     #: Short name, also the name of the group's column in simulation results.
     name: str
@@ -58,6 +64,14 @@ class Group(ABC):
 
     def __repr__(self) -> str:
         return f"<group {self.name!r}, {self.theorem}>"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *sorted(vars(self).items())))
 
     def size(self, d: int) -> int:
         """Return the number of vectors of the group at input dimension d.
@@ -101,7 +115,9 @@ class Group(ABC):
             by its norm, or if ``columns`` has a position that the group does not have.
         """
         W = check_weights(W)
-        return self._eigenvectors(W, self._positions(len(W), columns)).T
+        positions = self._positions(len(W), columns)
+        W, norms, powers = measured(W, axis=0)
+        return restored(self._eigenvectors(W, norms, positions), powers).T
 
     def limit(self, x: ArrayLike, columns: Sequence[int] | None = None) -> Array:
         """Return the limit F(x) of f_v(x) as m grows, for each vector of the group.
@@ -126,7 +142,9 @@ class Group(ABC):
         """
         x = check_inputs(x)
         rows = np.atleast_2d(x)
-        F = self._limit(rows, self._positions(rows.shape[1], columns))
+        positions = self._positions(rows.shape[1], columns)
+        rows, norms, powers = measured(rows, axis=1)
+        F = restored(self._limit(rows, norms, positions).T, powers).T
         return F if x.ndim == 2 else F.reshape(-1)
 
     def variance(self, x: ArrayLike, columns: Sequence[int] | None = None) -> Array:
@@ -162,7 +180,10 @@ class Group(ABC):
         x = check_inputs(x)
         rows = np.atleast_2d(x)
         positions = self._positions(rows.shape[1], columns)
-        s2: Array = self._second_moment(rows, positions) - self._limit(rows, positions) ** 2
+        rows, norms, powers = measured(rows, axis=1)
+        second = self._second_moment(rows, norms, positions)
+        s2 = second - self._limit(rows, norms, positions) ** 2
+        s2 = restored(s2.T, None if powers is None else 2 * powers).T
         return s2 if x.ndim == 2 else s2.reshape(-1)
 
     def paper_eigenvalue(self, d: int) -> float:
@@ -189,7 +210,10 @@ class Group(ABC):
         size = self.size(d)
         if columns is None:
             return np.arange(size)
-        positions = np.asarray(columns)
+        try:
+            positions = np.asarray(columns)
+        except ValueError:  # sequences of different lengths
+            positions = np.asarray(None)
         if positions.shape == (0,):
             return np.arange(0)
         integral = positions.dtype.kind in "iu" and positions.ndim == 1
@@ -198,7 +222,7 @@ class Group(ABC):
                 f"columns must be integers >= 0 and < {size}, the size of the group {self.name} at "
                 f"d = {d}, got {columns!r}"
             )
-        return positions
+        return positions.astype(np.intp)
 
     @abstractmethod
     def _size(self, d: int) -> int: ...
@@ -207,14 +231,15 @@ class Group(ABC):
     def _labels(self, d: int) -> tuple[str, ...]: ...
 
     @abstractmethod
-    def _eigenvectors(self, W: Array, positions: Array) -> Array:
-        """Return one vector per row, shape (len(positions), m)."""
+    def _eigenvectors(self, W: Array, norms: Array, positions: Array) -> Array:
+        """Return one vector per row, shape (len(positions), m); norms (m,) are those of columns."""
 
     @abstractmethod
-    def _limit(self, x: Array, positions: Array) -> Array: ...
+    def _limit(self, x: Array, norms: Array, positions: Array) -> Array:
+        """Return limits, shape (n, len(positions)); norms (n,) are those of the rows of x."""
 
     @abstractmethod
-    def _second_moment(self, x: Array, positions: Array) -> Array:
+    def _second_moment(self, x: Array, norms: Array, positions: Array) -> Array:
         """Return E[(sqrt(m) v_j ReLU(g . x))^2] with g = sqrt(m) W^(j), shape (n, positions)."""
 
     @abstractmethod
@@ -254,18 +279,18 @@ class Norm(Group):
     def _labels(self, d: int) -> tuple[str, ...]:
         return ("0",)
 
-    def _eigenvectors(self, W: Array, positions: Array) -> Array:
-        return (_column_norms(W) / math.sqrt(len(W)))[None, :].repeat(len(positions), axis=0)
+    def _eigenvectors(self, W: Array, norms: Array, positions: Array) -> Array:
+        return (norms / math.sqrt(len(W)))[None, :].repeat(len(positions), axis=0)
 
-    def _limit(self, x: Array, positions: Array) -> Array:
+    def _limit(self, x: Array, norms: Array, positions: Array) -> Array:
         d = x.shape[1]
-        F = math.sqrt(d) * sphere.relu_mean(d) * _row_norms(x)
-        return F.repeat(len(positions), axis=1)
+        F = math.sqrt(d) * sphere.relu_mean(d) * norms
+        return F[:, None].repeat(len(positions), axis=1)
 
-    def _second_moment(self, x: Array, positions: Array) -> Array:
+    def _second_moment(self, x: Array, norms: Array, positions: Array) -> Array:
         d = x.shape[1]
-        second: Array = (d + 2) / (2 * d) * _row_norms(x) ** 2
-        return second.repeat(len(positions), axis=1)
+        second: Array = (d + 2) / (2 * d) * norms**2
+        return second[:, None].repeat(len(positions), axis=1)
 
     def _form(self, d: int, position: int) -> Array:
         return np.eye(d) / math.sqrt(d)
@@ -298,14 +323,14 @@ class Coordinate(Group):
     def _labels(self, d: int) -> tuple[str, ...]:
         return tuple(f"l={index}" for index in range(1, self._size(d) + 1))
 
-    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+    def _eigenvectors(self, W: Array, norms: Array, positions: Array) -> Array:
         return W[positions]
 
-    def _limit(self, x: Array, positions: Array) -> Array:
+    def _limit(self, x: Array, norms: Array, positions: Array) -> Array:
         return x[:, positions] / 2
 
-    def _second_moment(self, x: Array, positions: Array) -> Array:
-        second: Array = _row_norms(x) ** 2 / 2 + x[:, positions] ** 2
+    def _second_moment(self, x: Array, norms: Array, positions: Array) -> Array:
+        second: Array = norms[:, None] ** 2 / 2 + x[:, positions] ** 2
         return second
 
     def _form(self, d: int, position: int) -> Array:
@@ -332,15 +357,15 @@ class _Quadratic(Group):
         """Return sqrt(d+2) d c_d / (d+1): the limit for unit vectors along x_a x_b / |x|."""
         return math.sqrt(d + 2) * d / (d + 1) * sphere.relu_mean(d)
 
-    def _second_moment(self, x: Array, positions: Array) -> Array:
+    def _second_moment(self, x: Array, norms: Array, positions: Array) -> Array:
         # With v_j = w A w / |w| and tr A = 0 it is (|A|^2 |x|^2 + 4 |A x|^2) / (d + 4).
         d = x.shape[1]
-        size, image = self._norms(x, positions)
-        second: Array = (size * _row_norms(x) ** 2 + 4 * image) / (d + 4)
+        size, image = self._form_norms(x, positions)
+        second: Array = (size * norms[:, None] ** 2 + 4 * image) / (d + 4)
         return second
 
     @abstractmethod
-    def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
+    def _form_norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
         """Return |A|^2, shape (positions,), and |A x|^2, shape (n, positions), of the forms A."""
 
     def _paper_eigenvalue(self, d: int) -> float:
@@ -357,7 +382,7 @@ class _Diagonal(_Quadratic):
     def _diagonals(self, d: int, positions: Array) -> Array:
         """Return the diagonals of the forms, shape (d, positions)."""
 
-    def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
+    def _form_norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
         squares = (self._diagonals(x.shape[1], positions) ** 2).astype(x.dtype)
         return squares.sum(axis=0), x**2 @ squares
 
@@ -388,18 +413,17 @@ class CentredSquare(_Diagonal):
     def _labels(self, d: int) -> tuple[str, ...]:
         return tuple(f"gg={index},{index}" for index in range(1, self._size(d) + 1))
 
-    def _eigenvectors(self, W: Array, positions: Array) -> Array:
-        norms = _nonzero_column_norms(W)
-        V = W[positions]
+    def _eigenvectors(self, W: Array, norms: Array, positions: Array) -> Array:
+        V = W[positions] / _check_nonzero(norms)
         V *= V
-        V -= norms**2 / len(W)
-        V *= math.sqrt((len(W) + 2) / 2) / norms
+        V -= 1 / len(W)
+        V *= math.sqrt((len(W) + 2) / 2) * norms
         return V
 
-    def _limit(self, x: Array, positions: Array) -> Array:
-        d = x.shape[1]
-        norms = _row_norms(x)
-        F = x[:, positions] * _divide(x[:, positions], norms)
+    def _limit(self, x: Array, norms: Array, positions: Array) -> Array:
+        d, norms = x.shape[1], norms[:, None]
+        F = x[:, positions]
+        F *= np.divide(F, norms, out=np.zeros_like(F), where=norms > 0)
         F -= norms / d
         F *= self._factor(d) / math.sqrt(2)
         return F
@@ -442,9 +466,18 @@ class Square(_Diagonal):
     theorem = "Theorem 3.4"
 
     def __init__(self, root: int = 1) -> None:
-        if root not in (1, -1):
+        try:
+            sign = 0 if isinstance(root, (bool, np.bool_)) else operator.index(root)
+        except TypeError:
+            sign = 0
+        if sign not in (1, -1):
             raise ValueError(f"root must be 1 or -1, got {root!r}")
-        self.root = root
+        self._root = sign
+
+    @property
+    def root(self) -> int:
+        """The sign of the root kappa."""
+        return self._root
 
     def __repr__(self) -> str:
         return f"<group {self.name!r}, {self.theorem}, root {self.root}>"
@@ -465,20 +498,20 @@ class Square(_Diagonal):
     def _labels(self, d: int) -> tuple[str, ...]:
         return tuple(f"g={index}" for index in range(1, self._size(d) + 1))
 
-    def _eigenvectors(self, W: Array, positions: Array) -> Array:
+    def _eigenvectors(self, W: Array, norms: Array, positions: Array) -> Array:
         d = len(W)
         if d < self.smallest_d:
             return np.empty((0, W.shape[1]), W.dtype)
-        V = CENTRED_SQUARE._eigenvectors(W, positions)
-        V += self.kappa(d) * CENTRED_SQUARE._eigenvectors(W, np.array([d - 1]))
+        V = CENTRED_SQUARE._eigenvectors(W, norms, positions)
+        V += self.kappa(d) * CENTRED_SQUARE._eigenvectors(W, norms, np.array([d - 1]))
         return V
 
-    def _limit(self, x: Array, positions: Array) -> Array:
+    def _limit(self, x: Array, norms: Array, positions: Array) -> Array:
         d = x.shape[1]
         if d < self.smallest_d:
             return np.empty((len(x), 0), x.dtype)
-        F = CENTRED_SQUARE._limit(x, positions)
-        F += self.kappa(d) * CENTRED_SQUARE._limit(x, np.array([d - 1]))
+        F = CENTRED_SQUARE._limit(x, norms, positions)
+        F += self.kappa(d) * CENTRED_SQUARE._limit(x, norms, np.array([d - 1]))
         return F
 
     def _diagonals(self, d: int, positions: Array) -> Array:
@@ -509,21 +542,19 @@ class Product(_Quadratic):
         return d * (d - 1) // 2
 
     def _labels(self, d: int) -> tuple[str, ...]:
-        first, second = np.triu_indices(d, 1)
-        return tuple(f"ab={a},{b}" for a, b in zip(first + 1, second + 1, strict=True))
+        return tuple(f"ab={a},{b}" for a, b in itertools.combinations(range(1, d + 1), 2))
 
-    def _eigenvectors(self, W: Array, positions: Array) -> Array:
-        scaled = W * (math.sqrt(len(W) + 2) / _nonzero_column_norms(W))
-        return _pair_products(scaled, W, positions)
+    def _eigenvectors(self, W: Array, norms: Array, positions: Array) -> Array:
+        return _pair_products(W, math.sqrt(len(W) + 2) / _check_nonzero(norms), positions)
 
-    def _limit(self, x: Array, positions: Array) -> Array:
-        factor = self._factor(x.shape[1])
-        scaled = factor * _divide(x, _row_norms(x))
-        return _pair_products(scaled.T, x.T, positions).T
+    def _limit(self, x: Array, norms: Array, positions: Array) -> Array:
+        factors = np.zeros_like(norms)
+        np.divide(self._factor(x.shape[1]), norms, out=factors, where=norms > 0)
+        return _pair_products(x.T, factors, positions).T
 
-    def _norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
+    def _form_norms(self, x: Array, positions: Array) -> tuple[Array, Array]:
         d, squares = x.shape[1], x**2
-        first, second = self._pairs(d, positions)
+        first, second = _pairs(d, positions)
         sums = squares[:, first] + squares[:, second]
         return np.full(len(positions), (d + 2) / 2, x.dtype), sums * ((d + 2) / 4)
 
@@ -534,13 +565,8 @@ class Product(_Quadratic):
         return A
 
     def _axes(self, d: int, position: int) -> tuple[int, ...]:
-        first, second = self._pairs(d, np.array([position]))
+        first, second = _pairs(d, np.array([position]))
         return int(first[0]), int(second[0])
-
-    @staticmethod
-    def _pairs(d: int, positions: Array) -> tuple[Array, Array]:
-        first, second = np.triu_indices(d, 1)
-        return first[positions], second[positions]
 
 
 #: The groups of the paper, and the auxiliary family of Lemma 3.3.
@@ -554,18 +580,8 @@ PRODUCT = Product()
 ALL: tuple[Group, ...] = (NORM, COORDINATE, SQUARE, PRODUCT)
 
 
-def _row_norms(x: Array) -> Array:
-    norms: Array = np.linalg.norm(x, axis=1, keepdims=True)
-    return norms
-
-
-def _column_norms(W: Array) -> Array:
-    norms: Array = np.sqrt(np.einsum("lj,lj->j", W, W))
-    return norms
-
-
-def _nonzero_column_norms(W: Array) -> Array:
-    norms = _column_norms(W)
+def _check_nonzero(norms: Array) -> Array:
+    """Return the norms of the columns of W, or raise a ValueError if one is zero."""
     if not norms.all():
         zero = int(np.flatnonzero(norms == 0)[0])
         raise ValueError(
@@ -575,23 +591,35 @@ def _nonzero_column_norms(W: Array) -> Array:
     return norms
 
 
-def _divide(x: Array, norms: Array) -> Array:
-    """Return x / norms, and 0 where the norm is 0, the limit of every F there."""
-    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
+def _pairs(d: int, positions: Array) -> tuple[Array, Array]:
+    """Return the pairs a < b at these positions of their lexicographic order, from 0."""
+
+    # Counted from the end, where row r + 1 from the bottom has r + 1 pairs, nothing cancels.
+    left = d * (d - 1) // 2 - 1 - positions
+    r = ((np.sqrt(8.0 * left + 1) - 1) / 2).astype(np.intp)
+    # The square root may be off by its rounding.
+    r -= r * (r + 1) // 2 > left
+    r += (r + 1) * (r + 2) // 2 <= left
+    first = d - 2 - r
+    return first, d - 1 - (left - r * (r + 1) // 2)
 
 
-def _pair_products(A: Array, B: Array, positions: Array) -> Array:
-    """Return the products A_a B_b of rows, a < b, at these positions of the lexicographic order."""
+def _pair_products(A: Array, factors: Array, positions: Array) -> Array:
+    """Return factors A_a A_b of rows, a < b, at these positions of the lexicographic order."""
     d, width = A.shape
     if len(positions) < d * (d - 1) // 2:
-        first, second = (index[positions] for index in np.triu_indices(d, 1))
-        return A[first] * B[second]
+        first, second = _pairs(d, positions)
+        products: Array = A[first]
+        products *= factors
+        products *= A[second]
+        return products
     # The whole family: each block of pairs (a, a+1), ..., (a, d) is written in place, without
     # gathered copies of the rows.
-    products = np.empty((len(positions), width), np.result_type(A, B))
+    scaled = A * factors
+    products = np.empty((len(positions), width), A.dtype)
     start = 0
     for a in range(d - 1):
         stop = start + d - 1 - a
-        np.multiply(A[a], B[a + 1 :], out=products[start:stop])
+        np.multiply(scaled[a], A[a + 1 :], out=products[start:stop])
         start = stop
     return products[positions] if (positions != np.arange(len(positions))).any() else products

@@ -7,8 +7,12 @@ over units equal to Gaussian expectations. Two rules serve:
 * ``limit_rule``: exact for quadratic harmonics times ReLU(g.x), x given: f_v(x) is its limit.
 """
 
+import copy
+import functools
 import itertools
 import math
+import multiprocessing
+import pickle
 import tracemalloc
 
 import mpmath as mp
@@ -18,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from reluspec_lib import forward, groups, sample_weights
+from reluspec_lib import forward, groups, sample_weights, targets
 from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
 
 OTHER_ROOT = Square(root=-1)
@@ -122,6 +126,47 @@ def test_size_labels_vectors_and_limits_agree(group, d):
 def test_the_name_and_theorem_show(group):
     assert group.name in repr(group)
     assert group.theorem in repr(group)
+
+
+# --- identity
+
+
+@each_group
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(
+            lambda group, protocol=protocol: pickle.loads(pickle.dumps(group, protocol))
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
+    ],
+)
+def test_copies_are_the_same_group(group, copied):
+    twin = copied(group)
+    assert twin == group
+    assert hash(twin) == hash(group)
+    assert [g for g in EVERY if g == twin] == [group]
+
+
+def test_groups_are_equal_by_kind_and_root():
+    assert Square() == Square(1) == Square(np.int64(1)) == SQUARE != OTHER_ROOT == Square(-1)
+    assert groups.Norm() == NORM != COORDINATE != CENTRED_SQUARE != SQUARE
+    assert len({*EVERY, Square(1), groups.Product(), groups.Norm()}) == len(EVERY)
+    assert SQUARE != "square"
+    assert Square(1) in groups.ALL
+    with pytest.raises(AttributeError):
+        SQUARE.root = -1
+
+
+def test_groups_keep_their_identity_in_another_process():
+    # Another start of Python, which shares no object with this one.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.map(functools.partial(targets.limit, d=4), groups.ALL)
+        returned = pool.map(copy.copy, EVERY)
+    assert found == [targets.limit(group, 4) for group in groups.ALL]
+    assert returned == EVERY
 
 
 # --- vectors
@@ -380,7 +425,9 @@ def test_columns_agree_with_slicing(group, columns):
 
 
 @each_group
-@pytest.mark.parametrize("columns", [[-1], ["size"], [0.0], [True], 0, [[0]], "0", [0, 99], [None]])
+@pytest.mark.parametrize(
+    "columns", [[-1], ["size"], [0.0], [True], 0, [[0]], "0", [0, 99], [None], [[0], [0, 1]]]
+)
 def test_columns_that_are_no_positions_are_refused(group, columns):
     columns = [group.size(4)] if columns == ["size"] else columns
     message = rf"^columns must be integers >= 0 and < {group.size(4)}, the size of the group"
@@ -480,6 +527,89 @@ def test_all_products_cost_little_memory_beyond_the_result():
     assert peak < 1.1 * V.nbytes
 
 
+def test_one_product_costs_the_memory_of_one_product():
+    d = 20_000
+    W, x, last = rng().normal(size=(d, 3)), rng().normal(size=(2, d)), PRODUCT.size(d) - 1
+    tracemalloc.start()
+    try:
+        V, F = PRODUCT.eigenvectors(W, [0, last]), PRODUCT.limit(x, [0, last])
+        s2, target = PRODUCT.variance(x, [last]), targets.limit(PRODUCT, d, last)
+        value, b = target(x), target.moment(W)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * (W.nbytes + x.nbytes)  # a list of all pairs has 3 GB
+    norms = np.linalg.norm(W, axis=0)
+    np.testing.assert_allclose(V[:, 1], math.sqrt(d + 2) * W[-2] * W[-1] / norms, rtol=1e-12)
+    np.testing.assert_allclose(F[:, 1], value, rtol=1e-13)
+    np.testing.assert_allclose(b, PRODUCT.eigenvalue(d) * V[:, 1], rtol=1e-13)
+    expected = ((x**2).sum(axis=1) + 2 * x[:, -2] ** 2 + 2 * x[:, -1] ** 2) / 2 * (d + 2) / (d + 4)
+    np.testing.assert_allclose(s2[:, 0], expected - F[:, 1] ** 2, rtol=1e-12)
+
+
+@given(st.data())
+def test_pairs_are_found_without_a_list_of_all(data):
+    d = data.draw(st.integers(2, 2 * 10**9))
+    a = data.draw(st.integers(0, d - 2))
+    b = data.draw(st.integers(a + 1, d - 1))
+    position = sum([a * (2 * d - 1 - a) // 2, b - a - 1])
+    assert position < PRODUCT.size(d)
+    assert PRODUCT._axes(d, position) == (a, b)
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 7, 40])
+def test_pairs_come_in_lexicographic_order(d):
+    found = groups._pairs(d, np.arange(d * (d - 1) // 2))
+    np.testing.assert_array_equal(found, np.triu_indices(d, 1))
+
+
+@each_group
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64])
+def test_columns_of_any_integer_type(group, kind):
+    W, x, d = rng().normal(size=(30, 4)), rng().normal(size=(2, 30)), np.int8(30)
+    columns = np.arange(group.size(d))[:28].astype(kind)
+    np.testing.assert_array_equal(group.eigenvectors(W, columns), group.eigenvectors(W)[:, :28])
+    np.testing.assert_array_equal(group.limit(x, columns), group.limit(x)[:, :28])
+    np.testing.assert_array_equal(group.variance(x, columns), group.variance(x)[:, :28])
+
+
+@each_group
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-160, 1e155, 1e200, 1e300])
+def test_vectors_and_limits_of_any_size(group, scale):
+    # Powers of two, so that nothing is rounded.
+    scale = 2.0 ** math.floor(math.log2(scale))
+    W, x = rng().normal(size=(4, 9)), rng().normal(size=(5, 4))
+    sizes = np.where(np.arange(9) % 3, 1.0, scale)
+    np.testing.assert_array_equal(
+        group.eigenvectors(W * sizes), group.eigenvectors(W) * sizes[:, None]
+    )
+    x[2] = 0
+    sizes = np.where(np.arange(5) % 2, 1.0, scale)
+    np.testing.assert_array_equal(group.limit(x * sizes[:, None]), group.limit(x) * sizes[:, None])
+
+
+@each_group
+def test_sizes_at_the_edge_of_single_precision(group):
+    W, x = rng().normal(size=(4, 9)).astype(np.float32), rng().normal(size=(5, 4))
+    for scale in (2.0**-120, 2.0**-70, 2.0**100):
+        V = group.eigenvectors(W * np.float32(scale))
+        assert V.dtype == np.float32
+        np.testing.assert_array_equal(V, group.eigenvectors(W) * np.float32(scale))
+    tiny = 2.0**-700
+    np.testing.assert_array_equal(group.variance(tiny * x[:2]), np.zeros((2, group.size(4))))
+    small = 2.0**-400
+    np.testing.assert_allclose(group.variance(small * x), small**2 * group.variance(x), rtol=1e-14)
+
+
+def test_lengths_that_are_subnormal():
+    W = np.full((4, 1), 2.0**-1070)
+    assert NORM.eigenvectors(W).item() == 2.0**-1070
+    assert COORDINATE.eigenvectors(W)[0, 0] == 2.0**-1070
+    assert PRODUCT.limit(W.T)[0, 0] == pytest.approx(
+        PRODUCT.limit(np.ones(4))[0] * 2.0**-1070, abs=5e-324
+    )
+
+
 @each_group
 def test_a_zero_column_is_refused_where_the_group_divides_by_its_norm(group):
     W = np.ones((3, 5))
@@ -523,7 +653,7 @@ def test_at_dimension_one_only_the_norm_and_the_coordinate_have_an_eigenvalue():
     assert NORM.limit([-3.0]) == pytest.approx(3 / 2)
     assert COORDINATE.limit([-3.0]) == pytest.approx(-3 / 2)
     for group in QUADRATIC:
-        for method in (group.eigenvalue, group.eigenvalue):
+        for method in (group.eigenvalue, group.paper_eigenvalue):
             with pytest.raises(ValueError, match=r"^d must be an integer >= 2, got 1"):
                 method(1)
             assert method(2) > 0
@@ -535,7 +665,7 @@ def test_kappa_needs_two_dimensions(d):
         SQUARE.kappa(d)
 
 
-@pytest.mark.parametrize("root", [0, 2, "1", None, 0.5])
+@pytest.mark.parametrize("root", [0, 2, "1", None, 0.5, True, [1, -1], np.ones(2, int)])
 def test_a_root_that_is_no_sign_is_refused(root):
     with pytest.raises(ValueError, match=r"^root must be 1 or -1, got "):
         Square(root)
