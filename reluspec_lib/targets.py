@@ -13,12 +13,13 @@ v_i the group vector of F_i. So the loss of a network on a target needs no sampl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from reluspec_lib import groups, harmonics
+from reluspec_lib._lengths import measured, restored
 from reluspec_lib._validation import (
     Array,
     as_floating,
@@ -33,40 +34,139 @@ __all__ = ["Target", "limit", "zonal"]
 # Degrees from here on are those that no group has.
 _FIRST_HIGHER = 3
 
+# A target shows no more terms than this.
+_SHOWN = 4
 
-@dataclass(frozen=True, eq=False)
+
 class Target:
     r"""A function y(x) on R^d, made of limit functions and zonal harmonics.
 
     :func:`limit` and :func:`zonal` make targets of one term. Targets of one dimension d can be
-    added, subtracted and multiplied by numbers; ``target(x)`` is the value at inputs x.
+    added, subtracted, summed by ``sum``, and multiplied and divided by numbers; ``target(x)`` is
+    the value at inputs x. Targets with the same terms are equal. Memory grows with the number of
+    terms.
 
-    Attributes
+    Parameters
     ----------
     d : int
         Input dimension.
-    coefficients : ndarray
-        Shape (d(d+3)/2,), the coefficient of each limit function, in the order of ``groups.ALL``.
-    harmonics : tuple
+    coefficients : array_like, shape (d(d+3)/2,)
+        The coefficient of each limit function, in the order of ``groups.ALL``.
+    harmonics : sequence of tuple
         Triples (a, k, e): the terms a \|x\| P_k(e.x/\|x\|) of degree k >= 3, e a unit vector.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     Examples
     --------
     >>> target = limit(groups.NORM, 10) - 2 * limit(groups.PRODUCT, 10)
+    >>> target
+    <target at d = 10: 1 norm[0] - 2 product[0]>
     >>> target.coefficients[[0, 20]].tolist(), round(target.power, 4)
     ([1.0, -2.0], 1.7283)
     """
 
-    d: int
-    coefficients: Array
-    harmonics: tuple[tuple[float, int, Array], ...] = ()
+    # numpy leaves products with targets to this class.
+    __array_ufunc__ = None
 
-    def __post_init__(self) -> None:
-        shape = (self.d * (self.d + 3) // 2,)
-        if self.coefficients.shape != shape:
+    def __init__(
+        self,
+        d: int,
+        coefficients: ArrayLike,
+        harmonics: Sequence[tuple[float, int, ArrayLike]] = (),
+    ) -> None:
+        d = check_count("d", d)
+        shape = (d * (d + 3) // 2,)
+        values = as_floating("coefficients", coefficients).astype(np.float64)
+        if values.shape != shape:
+            raise ValueError(f"coefficients must have shape {shape}, got shape {values.shape}")
+        used = np.flatnonzero(values)
+        self._set(d, used, values[used], tuple(_check_harmonic(d, term) for term in harmonics))
+
+    def _set(
+        self, d: int, positions: Array, values: Array, terms: tuple[tuple[float, int, Array], ...]
+    ) -> None:
+        # One term for each harmonic, in an order that does not depend on how it came about.
+        merged: dict[tuple[int, tuple[float, ...]], float] = {}
+        for a, k, e in terms:
+            name = k, tuple(e.tolist())
+            merged[name] = merged.get(name, 0.0) + a
+        self._harmonics = tuple(
+            (a, k, np.array(e)) for (k, e), a in sorted(merged.items()) if a != 0
+        )
+        self._d, self._positions, self._values = d, positions, values
+
+    @classmethod
+    def _of(
+        cls,
+        d: int,
+        positions: Array,
+        values: Array,
+        terms: tuple[tuple[float, int, Array], ...] = (),
+    ) -> Target:
+        """Return the target with these coefficients at these increasing positions."""
+        target, used = cls.__new__(cls), values != 0
+        target._set(d, positions[used], values[used], terms)
+        if not np.isfinite([*values, *(a for a, _, _ in target._harmonics)]).all():
             raise ValueError(
-                f"coefficients must have shape {shape}, got shape {self.coefficients.shape}"
+                "coefficients must be finite, but a sum, product or quotient overflows"
             )
+        return target
+
+    @property
+    def d(self) -> int:
+        """Input dimension."""
+        return self._d
+
+    @property
+    def coefficients(self) -> Array:
+        """The coefficient of each limit function, shape (d(d+3)/2,), in the order of the groups."""
+        coefficients = np.zeros(self._d * (self._d + 3) // 2)
+        coefficients[self._positions] = self._values
+        return coefficients
+
+    @property
+    def harmonics(self) -> tuple[tuple[float, int, Array], ...]:
+        r"""Triples (a, k, e): the terms a \|x\| P_k(e.x/\|x\|)."""
+        return tuple((a, k, e.copy()) for a, k, e in self._harmonics)
+
+    def __repr__(self) -> str:
+        terms = [
+            (value, f"{group.name}[{column}]")
+            for group, columns, values in self._parts()
+            for column, value in zip(columns, values, strict=True)
+        ]
+        terms += [(a, f"zonal of degree {k}") for a, k, _ in self._harmonics]
+        text = " ".join(
+            f"{'-' if a < 0 else '+'} {abs(a):.4g} {name}" for a, name in terms[:_SHOWN]
+        )
+        text = text.removeprefix("+ ") or "0"
+        more = f" + ... ({len(terms)} terms)" if len(terms) > _SHOWN else ""
+        return f"<target at d = {self._d}: {text}{more}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Target):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        terms = (self._d, tuple(self._positions.tolist()), tuple(self._values.tolist()))
+        return (*terms, tuple((a, k, tuple(e.tolist())) for a, k, e in self._harmonics))
+
+    def _parts(self) -> Iterator[tuple[groups.Group, list[int], Array]]:
+        """Yield each group that has terms, with their columns and coefficients."""
+        for group in groups.ALL:
+            part = _slice(group, self._d)
+            first, last = np.searchsorted(self._positions, [part.start, part.stop])
+            if first < last:
+                columns = self._positions[first:last] - part.start
+                yield group, columns.tolist(), self._values[first:last]
 
     def __call__(self, x: ArrayLike) -> Array:
         """Return the values at inputs x.
@@ -92,12 +192,9 @@ class Target:
             )
         rows = np.atleast_2d(x)
         y = np.zeros(len(rows), x.dtype)
-        for group in groups.ALL:
-            found = self.along(group)
-            used = np.flatnonzero(found)
-            if used.size:
-                y += group.limit(rows, used.tolist()) @ found[used].astype(x.dtype)
-        for a, k, e in self.harmonics:
+        for group, columns, values in self._parts():
+            y += group.limit(rows, columns) @ values.astype(x.dtype)
+        for a, k, e in self._harmonics:
             y += a * _zonal(rows, k, e)
         return y.reshape(x.shape[:-1])
 
@@ -118,7 +215,11 @@ class Target:
         ValueError
             If the group is not a member of ``groups.ALL``.
         """
-        return self.coefficients[_positions(group, self.d)]
+        part = _slice(group, self._d)
+        coefficients = np.zeros(part.stop - part.start)
+        first, last = np.searchsorted(self._positions, [part.start, part.stop])
+        coefficients[self._positions[first:last] - part.start] = self._values[first:last]
+        return coefficients
 
     def moment(self, W: ArrayLike) -> Array:
         """Return E[X(x)^T y(x)] for x ~ N(0, I_d), exact for every W.
@@ -148,13 +249,9 @@ class Target:
                 f"W must have shape (d, m) with the target's d = {self.d}, got shape {W.shape}"
             )
         b = np.zeros(W.shape[1])
-        for group in groups.ALL:
-            found = self.along(group)
-            used = np.flatnonzero(found)
-            if used.size:
-                V = group.eigenvectors(W, used.tolist())
-                b += group.eigenvalue(self.d) * (V @ found[used])
-        for a, k, e in self.harmonics:
+        for group, columns, values in self._parts():
+            b += group.eigenvalue(self.d) * (group.eigenvectors(W, columns) @ values)
+        for a, k, e in self._harmonics:
             b += a * self.d * harmonics.relu_coefficient(self.d, k) * _zonal(W.T, k, e)
         return b
 
@@ -162,11 +259,10 @@ class Target:
     def power(self) -> float:
         """The mean square E y(x)^2 for x ~ N(0, I_d)."""
         total = 0.0
-        for group in groups.ALL:
-            if group.size(self.d):
-                total += group.eigenvalue(self.d) * float(np.sum(self.along(group) ** 2))
-        for a, k, e in self.harmonics:
-            for other_a, other_k, other_e in self.harmonics:
+        for group, _, values in self._parts():
+            total += group.eigenvalue(self.d) * float(np.sum(values**2))
+        for a, k, e in self._harmonics:
+            for other_a, other_k, other_e in self._harmonics:
                 if k == other_k:
                     # The reproducing kernel of degree k is N(d, k) P_k, and E|x|^2 = d.
                     cosine = min(1.0, max(-1.0, float(e @ other_e)))
@@ -179,15 +275,34 @@ class Target:
             return NotImplemented
         if other.d != self.d:
             raise ValueError(f"targets must have one dimension, got {self.d} and {other.d}")
-        coefficients = self.coefficients + other.coefficients
-        return Target(self.d, coefficients, self.harmonics + other.harmonics)
+        both = np.concatenate([self._positions, other._positions])
+        positions, where = np.unique(both, return_inverse=True)
+        values = np.zeros(len(positions))
+        with np.errstate(over="ignore"):
+            np.add.at(values, where, np.concatenate([self._values, other._values]))
+        return Target._of(self.d, positions, values, self._harmonics + other._harmonics)
+
+    def __radd__(self, other: object) -> Target:
+        # The built-in sum starts from 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __mul__(self, factor: float) -> Target:
         factor = check_number("factor", factor)
-        terms = tuple((factor * a, k, e) for a, k, e in self.harmonics)
-        return Target(self.d, factor * self.coefficients, terms)
+        terms = tuple((factor * a, k, e) for a, k, e in self._harmonics)
+        with np.errstate(over="ignore"):
+            values = factor * self._values
+        return Target._of(self.d, self._positions, values, terms)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Target:
+        divisor = check_number("divisor", divisor)
+        if divisor == 0:
+            raise ValueError("divisor must be a finite number other than 0, got 0")
+        terms = tuple((a / divisor, k, e) for a, k, e in self._harmonics)
+        with np.errstate(over="ignore"):
+            values = self._values / divisor
+        return Target._of(self.d, self._positions, values, terms)
 
     def __neg__(self) -> Target:
         return -1.0 * self
@@ -223,15 +338,14 @@ def limit(group: groups.Group, d: int, column: int = 0) -> Target:
     [2.5]
     """
     d, column = check_count("d", d), check_count("column", column, minimum=0)
-    positions = np.arange(d * (d + 3) // 2)[_positions(group, d)]
-    if column >= len(positions):
+    part = _slice(group, d)
+    size = part.stop - part.start
+    if column >= size:
         raise ValueError(
-            f"column must be an integer >= 0 and < {len(positions)}, the size of the group "
+            f"column must be an integer >= 0 and < {size}, the size of the group "
             f"{group.name} at d = {d}, got {column}"
         )
-    coefficients = np.zeros(d * (d + 3) // 2)
-    coefficients[positions[column]] = 1
-    return Target(d, coefficients)
+    return Target._of(d, np.array([part.start + column]), np.ones(1))
 
 
 def zonal(d: int, k: int, direction: ArrayLike | None = None) -> Target:
@@ -261,19 +375,29 @@ def zonal(d: int, k: int, direction: ArrayLike | None = None) -> Target:
     0.75
     """
     d, k = check_count("d", d, 2), check_count("k", k, _FIRST_HIGHER)
-    e = as_floating("direction", np.eye(d)[0] if direction is None else direction)
-    e = e.astype(np.float64, copy=False)
-    length = float(np.linalg.norm(e))
-    if e.shape != (d,) or length == 0:
+    axis = as_floating("direction", np.eye(1, d)[0] if direction is None else direction)
+    if axis.shape != (d,) or not axis.any():
         raise ValueError(f"direction must be a non-zero vector of shape ({d},), got {direction!r}")
-    return Target(d, np.zeros(d * (d + 3) // 2), ((1.0, k, e / length),))
+    scaled, length, _ = measured(axis.astype(np.float64)[None], axis=1)
+    return Target._of(d, np.arange(0), np.zeros(0), ((1.0, k, scaled[0] / length),))
 
 
-def _positions(group: groups.Group, d: int) -> slice:
+def _check_harmonic(d: int, term: tuple[float, int, ArrayLike]) -> tuple[float, int, Array]:
+    try:
+        a, k, e = term
+    except (TypeError, ValueError):
+        raise ValueError(f"harmonics must be triples (a, k, e), got {term!r}") from None
+    one = zonal(d, k, e)._harmonics[0]
+    if not np.allclose(one[2], e, rtol=0, atol=1e-12):
+        raise ValueError(f"harmonics must have unit vectors e, got {e!r}")
+    return check_number("a", a), one[1], one[2]
+
+
+def _slice(group: groups.Group, d: int) -> slice:
     """Return where the coefficients of a group stand."""
     start = 0
     for member in groups.ALL:
-        if member is group:
+        if member == group:
             return slice(start, start + group.size(d))
         start += member.size(d)
     raise ValueError(f"group must be a member of groups.ALL, got {group!r}")
@@ -281,7 +405,7 @@ def _positions(group: groups.Group, d: int) -> slice:
 
 def _zonal(x: Array, k: int, e: Array) -> Array:
     """Return |x| P_k(e.x/|x|) for the rows x, and 0 at 0."""
-    lengths = np.linalg.norm(x, axis=1)
+    x, lengths, powers = measured(x, axis=1)
     cosines = np.divide(x @ e, lengths, out=np.zeros(len(x)), where=lengths > 0)
     values: Array = lengths * harmonics.zonal(x.shape[1], k, np.clip(cosines, -1, 1))
-    return values
+    return restored(values, powers)

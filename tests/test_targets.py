@@ -1,6 +1,9 @@
 """Targets: values, moments and powers, against quadrature, simulation and plain formulas."""
 
+import copy
 import math
+import pickle
+import tracemalloc
 
 import mpmath as mp
 import numpy as np
@@ -55,6 +58,87 @@ def test_targets_form_a_vector_space():
     combined = 2 * a - b * 3 + (-a)
     np.testing.assert_allclose(combined(x), a(x) - 3 * b(x), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(combined.coefficients, a.coefficients - 3 * b.coefficients)
+
+
+def test_targets_can_be_summed_and_divided():
+    x, parts = rng().normal(size=(7, 3)), [full(3, rng(seed)) for seed in (2, 3, 4)]
+    np.testing.assert_allclose(sum(parts)(x), sum(part(x) for part in parts), atol=1e-12)
+    assert sum(parts) == parts[0] + parts[1] + parts[2]
+    np.testing.assert_allclose((parts[0] / 4)(x), parts[0](x) / 4, rtol=1e-12)
+    assert parts[0] / 4 == 0.25 * parts[0] == parts[0] * np.float64(0.25)
+    assert np.float32(0.25) * parts[0] == parts[0] / np.int64(4)
+
+
+def test_targets_with_the_same_terms_are_equal():
+    a, b = full(3, rng(2)), full(3, rng(3))
+    assert a + b == b + a
+    assert hash(a + b) == hash(b + a)
+    assert a + a == 2 * a
+    assert a - a == 0 * b == targets.Target(3, np.zeros(9)) == targets.Target(3, -np.zeros(9))
+    assert a != b
+    assert a + targets.zonal(3, 4) != a
+    assert targets.zonal(3, 4) != targets.zonal(3, 6)
+    assert targets.zonal(3, 4) != targets.zonal(3, 4, [0, 1.0, 0])
+    assert targets.limit(groups.NORM, 3) != targets.limit(groups.NORM, 4)
+    assert a != a.coefficients.tolist()
+    assert targets.Target(3, a.coefficients, a.harmonics) == a
+    for twin in (copy.deepcopy(a), pickle.loads(pickle.dumps(a))):
+        assert twin == a
+        assert twin.moment(np.eye(3)).tolist() == a.moment(np.eye(3)).tolist()
+
+
+def test_nothing_outside_changes_a_target():
+    values, axis = np.ones(9), np.array([0.0, 1.0, 0.0])
+    target = targets.Target(3, values, [(2.0, 4, axis)])
+    before = pickle.dumps(target)
+    values[:], axis[:] = 7, 7
+    target.coefficients[:], target.harmonics[0][2][:] = 7, 7
+    target.along(groups.COORDINATE)[:] = 7
+    assert pickle.loads(before) == target
+    with pytest.raises(AttributeError):
+        target.d = 4
+
+
+def test_a_target_shows_its_first_terms():
+    target = targets.limit(groups.NORM, 10) / 3 - targets.limit(groups.PRODUCT, 10, 7)
+    assert repr(target) == "<target at d = 10: 0.3333 norm[0] - 1 product[7]>"
+    target = -2 * targets.zonal(10, 4) + 1e-7 * targets.limit(groups.SQUARE, 10, 8)
+    assert repr(target) == "<target at d = 10: 1e-07 square[8] - 2 zonal of degree 4>"
+    assert repr(0 * target) == "<target at d = 10: 0>"
+    assert repr(full(10, rng())).endswith(" + ... (68 terms)>")
+    assert len(repr(full(10, rng()))) < 150
+
+
+def test_memory_grows_with_the_terms_of_a_target():
+    d = 20_000
+    tracemalloc.start()
+    try:
+        target = targets.limit(groups.PRODUCT, d, 10**8) + targets.limit(groups.NORM, d)
+        power = (target / 2).power
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10**6  # all coefficients have 1.6 GB
+    expected = groups.PRODUCT.eigenvalue(d) + groups.NORM.eigenvalue(d)
+    assert power == pytest.approx(expected / 4, rel=1e-13)
+
+
+@pytest.mark.parametrize("d", [np.int8(20), np.uint8(20), np.int16(20)])
+def test_dimensions_of_any_integer_type(d):
+    target = targets.Target(d, np.ones(230)) + targets.zonal(d, np.int8(4))
+    assert target == targets.Target(20, np.ones(230)) + targets.zonal(20, 4)
+    assert target.coefficients.shape == (230,)
+    assert targets.limit(groups.PRODUCT, d, np.uint8(189)).along(groups.PRODUCT)[189] == 1
+
+
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_values_and_moments_at_any_size(scale):
+    target, W, x = full(3, rng()), rng().normal(size=(3, 5)), rng(2).normal(size=(4, 3))
+    np.testing.assert_allclose(target(scale * x), scale * target(x), rtol=1e-12)
+    np.testing.assert_allclose(target.moment(scale * W), scale * target.moment(W), rtol=1e-12)
+    axis = rng().normal(size=3)
+    one, other = targets.zonal(3, 4, scale * axis), targets.zonal(3, 4, axis)
+    assert one == other
 
 
 def test_shapes_and_the_origin():
@@ -183,6 +267,29 @@ def test_moments_are_linear_and_never_exceed_what_the_network_can_fit(d, seed, f
         ),
         (lambda: math.nan * targets.limit(groups.NORM, 3), r"factor must be a finite number"),
         (lambda: targets.Target(3, np.ones(8)), r"coefficients must have shape \(9,\)"),
+        (lambda: targets.Target(3, np.full(9, math.nan)), r"coefficients must be finite"),
+        (lambda: targets.Target(3, ["a"] * 9), r"coefficients must be an array of real"),
+        (lambda: targets.Target(3.0, np.ones(9)), r"d must be an integer >= 1, got 3\.0"),
+        (lambda: targets.Target(3, np.ones(9), [4]), r"harmonics must be triples"),
+        (
+            lambda: targets.Target(3, np.ones(9), [(1.0, 4, [2.0, 0, 0])]),
+            r"harmonics must have unit vectors",
+        ),
+        (
+            lambda: targets.Target(3, np.ones(9), [(1.0, 2, [1.0, 0, 0])]),
+            r"k must be an integer >= 3",
+        ),
+        (
+            lambda: targets.Target(3, np.ones(9), [(math.inf, 4, [1.0, 0, 0])]),
+            r"a must be a finite number",
+        ),
+        (lambda: targets.limit(groups.NORM, 3) / 0, r"divisor must be a finite number other"),
+        (lambda: targets.limit(groups.NORM, 3) / math.nan, r"divisor must be a finite number"),
+        (lambda: targets.limit(groups.NORM, 3) * targets.zonal(3, 4), r"factor must be a finite"),
+        (lambda: np.ones(2) * targets.limit(groups.NORM, 3), r"factor must be a finite number"),
+        (lambda: 1e308 * targets.limit(groups.NORM, 3) * 10, r"coefficients must be finite"),
+        (lambda: 1e308 * targets.zonal(3, 4) / 1e-2, r"coefficients must be finite"),
+        (lambda: sum([1e308 * targets.limit(groups.NORM, 3)] * 2), r"coefficients must be finite"),
     ],
 )
 def test_wrong_arguments_are_named(call, message):
@@ -195,3 +302,7 @@ def test_a_target_and_a_number_do_not_add_up():
         targets.limit(groups.NORM, 3) + 1
     with pytest.raises(TypeError):
         targets.limit(groups.NORM, 3) - 1
+    with pytest.raises(TypeError):
+        1 + targets.limit(groups.NORM, 3)
+    with pytest.raises(TypeError):
+        1 / targets.limit(groups.NORM, 3)
