@@ -8,6 +8,7 @@ the eigenvalues d^2 b_k^2, with the dimension of the space of harmonics as multi
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -21,6 +22,12 @@ __all__ = ["dimension", "eigenvalue", "funk_hecke", "relu_coefficient", "share",
 
 # Beyond this multiple of 1/sqrt(d) from the equator the weight of the sphere is below 1e-31.
 _BAND = 12.0
+
+# Quadrature over the latitude goes by Gauss-Legendre on panels. A rule with 32 nodes integrates a
+# harmonic of degree k to rounding over a panel of up to 24/k, on which its phase turns by 24.
+_NODES = 32
+_PHASE = 24.0
+_FEWEST_PANELS = 6
 
 
 def _check_degree(d: int, k: int) -> tuple[int, int]:
@@ -129,7 +136,8 @@ def relu_coefficient(d: int, k: int) -> float:
     Returns
     -------
     float
-        Relative error below 1e-12 for d and k up to 10^4; 0 where the value underflows.
+        Relative error below 1e-12 for d and k up to 10^4, where the value is not subnormal (above
+        2.3e-308 in size); 0 where it underflows.
 
     Raises
     ------
@@ -150,8 +158,8 @@ def relu_coefficient(d: int, k: int) -> float:
         return 1 / (2 * d)
     if k % 2:
         return 0.0
-    steps = np.arange(0, k, 2)
-    return sphere.relu_mean(d) * float(np.prod((1 - steps) / (steps + d + 1)))
+    steps = np.arange(0.0, k, 2)
+    return sphere.relu_mean(d) * float(np.prod((1 - steps) / (steps + float(d) + 1)))
 
 
 def eigenvalue(d: int, k: int) -> float:
@@ -247,7 +255,8 @@ def funk_hecke(s: Callable[[Array], Array], d: int, k: int) -> float:
     Returns
     -------
     float
-        Absolute error about 1e-15 times the largest value of ``s``.
+        Absolute error, relative to the largest value of ``s``, about 1e-15 for k up to 100 and
+        below 1e-13 for k up to 5000.
 
     Raises
     ------
@@ -256,8 +265,9 @@ def funk_hecke(s: Callable[[Array], Array], d: int, k: int) -> float:
 
     Notes
     -----
-    Gauss-Legendre in the latitude, on each side of the equator apart. For a positively homogeneous
-    activation of degree 1 the eigenvalues are d^2 times the squares of these coefficients.
+    Gauss-Legendre on panels of the latitude, on each side of the equator apart; the cost grows as
+    k^2. For a positively homogeneous activation of degree 1 the eigenvalues are d^2 times the
+    squares of these coefficients.
 
     Examples
     --------
@@ -268,18 +278,34 @@ def funk_hecke(s: Callable[[Array], Array], d: int, k: int) -> float:
     if d == 1:
         points, weights = np.array([-1.0, 1.0]), np.array([0.5, 0.5])
     else:
-        width = min(math.pi / 2, _BAND / math.sqrt(d))
-        nodes, gauss = np.polynomial.legendre.leggauss(120 + k)
-        latitude = width / 2 * (nodes + 1)
+        latitude, lengths = _latitudes(min(math.pi / 2, _BAND / math.sqrt(d)), k)
         # Density of the latitude: the marginal density of u_1 = sin(latitude) times cos(latitude).
         constant = math.exp(sphere.log_gamma_ratio((d - 1) / 2, 0.5)) / math.sqrt(math.pi)
-        half = width / 2 * gauss * constant * np.cos(latitude) ** (d - 2)
+        half = constant * lengths * np.cos(latitude) ** (d - 2)
         points = np.concatenate([-np.sin(latitude[::-1]), np.sin(latitude)])
         weights = np.concatenate([half[::-1], half])
-    values = np.asarray(s(points), dtype=np.float64)
+    values = np.asarray(s(points))
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"s must return real numbers, got an array of dtype {values.dtype}")
     if values.shape != points.shape or not np.isfinite(values).all():
         raise ValueError(
             f"s must return finite numbers in the shape of its argument {points.shape}, "
             f"got shape {values.shape}"
         )
     return float((weights * values) @ zonal(d, k, points))
+
+
+@functools.cache
+def _panel() -> tuple[Array, Array]:
+    """Return nodes and weights of a panel [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return (nodes + 1) / 2, weights / 2
+
+
+def _latitudes(width: float, k: int) -> tuple[Array, Array]:
+    """Return nodes and weights on [0, width] that resolve a harmonic of degree k."""
+    panels = _FEWEST_PANELS + math.ceil(k * width / _PHASE)
+    nodes, weights = _panel()
+    starts = np.arange(panels)[:, None]
+    size = width / panels
+    return ((starts + nodes) * size).ravel(), np.tile(weights * size, panels)

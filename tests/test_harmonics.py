@@ -2,6 +2,7 @@
 
 import math
 
+import flint
 import mpmath as mp
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special
 
-from reluspec_lib import groups, harmonics, sphere
+from reluspec_lib import enclosures, groups, harmonics, sphere
 
 
 def exact_coefficient(d, k):
@@ -103,6 +104,32 @@ def test_relu_coefficients_are_the_moments_that_define_them(d, k):
     assert harmonics.relu_coefficient(d, k) == pytest.approx(top / whole, rel=1e-10, abs=1e-13)
 
 
+def exact_zonal(d, k):
+    """The zonal polynomial with rational coefficients."""
+    t = flint.fmpq_poly([0, 1])
+    before, current = flint.fmpq_poly([1]), t
+    for j in range(1, k):
+        before, current = current, (t * current * (2 * j + d - 2) - before * j) / (j + d - 2)
+    return current if k else before
+
+
+@pytest.mark.parametrize("d", [2, 3, 10, 200])
+@pytest.mark.parametrize("k", [0, 1, 2, 4, 6, 12, 30])
+def test_relu_coefficients_lie_in_their_enclosures(d, k):
+    P = exact_zonal(d, k)
+    ball = enclosures.half_sphere_mean(lambda t, analytic: t * flint.acb_poly(P)(t), d)
+    lower, upper = enclosures.bounds(ball)
+    value = harmonics.relu_coefficient(d, k)
+    assert max(abs(value / lower - 1), abs(value / upper - 1)) < 3e-15
+
+
+def test_the_smallest_coefficients_are_exact_to_the_last_digit():
+    assert harmonics.relu_coefficient(3, 0) == 0.25
+    assert harmonics.relu_coefficient(3, 2) == 0.0625
+    assert harmonics.relu_coefficient(1, 0) == 0.5
+    assert harmonics.relu_coefficient(np.int8(100), np.int8(1)) == 0.005
+
+
 def test_on_two_points_there_are_two_coefficients():
     assert harmonics.relu_coefficient(1, 0) == harmonics.relu_coefficient(1, 1) == 0.5
 
@@ -163,6 +190,26 @@ def test_quadrature_gives_the_coefficients_of_the_step(d):
     np.testing.assert_allclose(found, expected, atol=1e-14)
 
 
+@pytest.mark.parametrize("d", [2, 3, 58, 10**6])
+@pytest.mark.parametrize("k", [100, 401, 5000])
+def test_quadrature_gives_the_coefficients_of_high_degree(d, k):
+    found = harmonics.funk_hecke(lambda t: np.maximum(t, 0), d, k)
+    assert abs(found - harmonics.relu_coefficient(d, k)) < (1e-15 if k == 100 else 1e-13)
+
+
+def test_quadrature_integrates_a_zonal_polynomial_against_itself():
+    # On the circle the mean of cos^2(k a) is 1/2, at every degree.
+    for k in (1, 40, 777):
+        found = harmonics.funk_hecke(lambda t, k=k: np.cos(k * np.arccos(t)), 2, k)
+        assert found == pytest.approx(0.5, abs=1e-13)
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.float32, np.float64])
+def test_activations_may_return_any_real_type(kind):
+    found = harmonics.funk_hecke(lambda t: (t > 0).astype(kind), 5, 1)
+    assert found == pytest.approx(sphere.relu_mean(5), rel=1e-14)
+
+
 @pytest.mark.parametrize("d", [3, 20])
 def test_quadrature_gives_smooth_functions_their_coefficients(d):
     # exp(t) has the coefficients of the modified Bessel functions.
@@ -189,6 +236,9 @@ def test_quadrature_gives_smooth_functions_their_coefficients(d):
         (lambda: harmonics.share(3, -1), r"^kmax must be an integer >= 0, got -1"),
         (lambda: harmonics.funk_hecke(lambda t: t / 0, 3, 1), r"^s must return finite numbers"),
         (lambda: harmonics.funk_hecke(lambda t: 1.0, 3, 1), r"^s must return finite .* shape \(\)"),
+        (lambda: harmonics.funk_hecke(lambda t: 1j * t, 3, 1), r"^s must return real numbers"),
+        (lambda: harmonics.funk_hecke(lambda t: t + 0j, 3, 1), r"^s must return real .*complex128"),
+        (lambda: harmonics.funk_hecke(lambda t: ["a"] * 3, 3, 1), r"^s must return real numbers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
