@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluspec_lib import sphere
+from reluspec_lib.enclosures import bounds, half_sphere_mean
 
 DIMENSIONS = [1, 2, 3, 4, 5, 10, 37, 38, 39, 40, 41, 42, 43, 50, 100, 999, 10**4, 10**6, 10**8]
 
@@ -56,6 +57,31 @@ def test_relu_mean_equals_the_beta_function_to_1e_13(d):
     assert relative(sphere.relu_mean(d), mp.beta(mp.mpf(d) / 2, 0.5) / (2 * mp.pi)) < 1e-13
 
 
+@pytest.mark.parametrize("d", [10**16, 10**23, 10**30, 10**100, 10**300])
+def test_relu_mean_keeps_its_digits_where_only_the_leading_term_is_left(d):
+    assert (
+        relative(sphere.relu_mean(d), 1 / mp.sqrt(2 * mp.pi * d) * (1 + mp.mpf(1) / (4 * d)))
+        < 1e-13
+    )
+
+
+DENSE = sorted({*range(1, 60), *(round(10 ** (k / 10)) for k in range(15, 81))})
+
+
+@pytest.mark.parametrize("powers", [(1,), (3,), (1, 2)])
+def test_the_moments_of_the_paper_lie_in_their_enclosures_to_1e_13(powers):
+    # Given u_1, the mean of u_2^2 is (1 - u_1^2)/(d - 1).
+    integrand = {
+        (1,): lambda t, _: 2 * t,
+        (3,): lambda t, _: 2 * t**3,
+        (1, 2): lambda t, _: 2 * t * (1 - t**2),
+    }[powers]
+    for d in DENSE[len(powers) - 1 :]:
+        lower, upper = bounds(half_sphere_mean(integrand, d))
+        value = sphere.absolute_moment(d, powers) * (d - 1 if len(powers) > 1 else 1)
+        assert lower * (1 - 1e-13) < value < upper * (1 + 1e-13), d
+
+
 @pytest.mark.parametrize("d", [2, 3, 4, 7, 10, 41, 100])
 def test_relu_mean_equals_quadrature_over_the_angle(d):
     assert relative(sphere.relu_mean(d), angle_mean(d, mp.cos)) < 1e-13
@@ -84,6 +110,27 @@ def test_absolute_moments_are_gaussian_moments_over_moments_of_the_length(extra,
     product = mp.fprod(gaussian_moment(p) for p in powers)
     expected = product / length_moment(d, sum(powers))
     assert relative(sphere.absolute_moment(d, powers), expected) < 1e-13
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 10, 99, 1000, 10**9, 10**300])
+@pytest.mark.parametrize("p", [9, 100, 999, 10**6, 10**300])
+def test_one_absolute_moment_of_any_size_to_3e_13(d, p):
+    with mp.workdps(700):
+        halves = (mp.mpf(k) / 2 for k in (d, 1, p + 1, d + p))
+        here, one, power, both = (mp.loggamma(half) for half in halves)
+        expected = mp.exp(here - one + power - both)
+    value = sphere.absolute_moment(d, [p])
+    assert relative(value, expected) < 3e-13 if expected > 1e-299 else value < 1e-298
+
+
+@pytest.mark.parametrize("powers", [(7, 2), (2, 7), (3, 3), (50, 3), (3, 50), (2, 400, 1)])
+@pytest.mark.parametrize("d", [3, 5, 49, 51, 52, 400])
+def test_mixed_moments_on_both_sides_of_the_point_where_power_and_dimension_change_places(
+    d, powers
+):
+    gammas = [mp.gamma(mp.mpf(p + 1) / 2) / mp.sqrt(mp.pi) for p in powers]
+    length = mp.gamma(mp.mpf(d) / 2) / mp.gamma(mp.mpf(d + sum(powers)) / 2)
+    assert relative(sphere.absolute_moment(d, powers), mp.fprod(gammas) * length) < 3e-13
 
 
 @settings(max_examples=60)
@@ -240,6 +287,48 @@ def test_dimensions_too_small_or_not_integers_are_refused(function, smallest):
     for d in (smallest - 1, 0, -3, 5.0, True, "5", None):
         with pytest.raises(ValueError, match=rf"^d must be an integer >= {smallest}, got "):
             function(d)
+
+
+TOO_LARGE = 10**300 + 1
+
+
+@pytest.mark.parametrize(
+    "name, call",
+    [
+        ("d", lambda: sphere.relu_mean(TOO_LARGE)),
+        ("d", lambda: sphere.absolute_moment(10**5000, [1])),
+        ("powers", lambda: sphere.absolute_moment(3, [1, TOO_LARGE])),
+        ("a", lambda: sphere.relu_moment(3, TOO_LARGE)),
+        ("b", lambda: sphere.relu_moment(3, 1, TOO_LARGE)),
+        ("d", lambda: sphere.marginal_density(TOO_LARGE, 0.0)),
+        ("d", lambda: sphere.bivariate_density(TOO_LARGE, 0.0, 0.0)),
+    ],
+)
+def test_counts_that_no_float_holds_are_refused(name, call):
+    with pytest.raises(ValueError, match=rf"^{name} must be at most 10\*\*300, got "):
+        call()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64, np.array])
+def test_dimensions_of_every_integer_type_give_what_int_gives(kind):
+    assert sphere.relu_mean(kind(100)) == sphere.relu_mean(100)
+    powers = np.array([100, 27], dtype=np.int8)
+    assert sphere.absolute_moment(kind(100), powers) == sphere.absolute_moment(100, [100, 27])
+    assert sphere.relu_moment(kind(100), kind(99), kind(100)) == sphere.relu_moment(100, 99, 100)
+    assert sphere.marginal_density(kind(100), 0.1) == sphere.marginal_density(100, 0.1)
+    assert sphere.bivariate_density(kind(100), 0.1, 0) == sphere.bivariate_density(100, 0.1, 0)
+
+
+@pytest.mark.parametrize("mask", [[True, False], [True, True]])
+def test_masked_points_are_refused_and_unmasked_ones_are_points(mask):
+    hidden = np.ma.array([0.1, 0.2], mask=mask)
+    with pytest.raises(ValueError, match=r"^t must have no masked entries"):
+        sphere.marginal_density(3, hidden)
+    with pytest.raises(ValueError, match=r"^s must have no masked entries"):
+        sphere.bivariate_density(3, hidden, 0.0)
+    shown = sphere.marginal_density(5, np.ma.array([0.1, 0.2]))
+    assert not np.ma.isMaskedArray(shown)
+    assert shown.tolist() == sphere.marginal_density(5, [0.1, 0.2]).tolist()
 
 
 @pytest.mark.parametrize("value", [-1, 1.0, True, None, "1"])
