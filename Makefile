@@ -5,6 +5,8 @@ PYTHON ?=
 # Notebooks for `make notebooks`, stages for `make test`; by default all.
 NB ?=
 ONLY ?=
+# For `make reseed`: what the fresh seeds depend on; by default another number each time.
+NUMBER ?=
 # For `make lock`: --upgrade, or --upgrade-package NAME.
 LOCK ?=
 PORT ?= 8000
@@ -15,7 +17,7 @@ NONE = This book needs Python 3.11, 3.12 or 3.13 with its venv module: \
 $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test notebooks lint format serve lock clean
+.PHONY: help setup book test notebooks reseed lint format serve lock clean
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +33,9 @@ test: setup ## verify everything (ONLY=lint,types,...: some stages)
 
 notebooks: setup ## run the notebooks and store their outputs (NB=book/x.ipynb: only that one)
 	@$(RUN) -m tools.notebooks store $(NB)
+
+reseed: setup ## repeat every simulated check on fresh seeds, storing nothing (NB=..., NUMBER=7)
+	@$(RUN) -m tools.reseed $(NB) $(if $(NUMBER),--number $(NUMBER))
 
 lint: setup ## check code style and types
 	@$(RUN) -m tools.verify --only lint,types

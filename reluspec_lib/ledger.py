@@ -50,10 +50,6 @@ _ROUNDING = 1e-9
 _NOISE = 1e-14
 
 
-class CheckFailed(AssertionError):
-    """A statement did not pass one of its checks."""
-
-
 @dataclass(frozen=True)
 class Check:
     """One check that passed, in the digits that are stable across machines.
@@ -98,6 +94,22 @@ class Check:
         if not self.sensitivity:
             return text
         return f"{text}; rejects an error of {_format(self.sensitivity)}"
+
+
+class CheckFailed(AssertionError):
+    """A statement did not pass one of its checks.
+
+    Parameters
+    ----------
+    message : str
+        What was found, and what is allowed.
+    check : Check, optional
+        Of a simulation or a rate: what would have been recorded.
+    """
+
+    def __init__(self, message: str, check: Check | None = None) -> None:
+        super().__init__(message)
+        self.check = check
 
 
 class Ledger:
@@ -379,17 +391,19 @@ class Ledger:
         resolved = _MAXIMUM_Z * error / scale
         found = resolved + abs(mean - expected) / scale
         text = f"{_with_error(mean, error)} against {_format(expected, 4)}, z = {z:.1f}"
+        shown, draws = _format(abs(mean - expected) / scale), len(estimates)
+        result, found = f"{text}, {draws} draws", float(_format(found))
+        check = Check("M", name, result, shown, found, equations, round(z, 2), draws)
         if not abs(z) <= _MAXIMUM_Z:
-            raise CheckFailed(f"{name}: {text}, allowed {_MAXIMUM_Z:.0f} standard errors")
+            message = f"{name}: {text}, allowed {_MAXIMUM_Z:.0f} standard errors"
+            raise CheckFailed(message, check)
         if resolved > asked:
-            raise CheckFailed(
+            message = (
                 f"{name}: {text}: {_MAXIMUM_Z:.0f} standard errors are {_format(resolved)} of the "
                 f"stated size, asked {_format(asked)}; use more draws or a larger width"
             )
-        shown, draws = _format(abs(mean - expected) / scale), len(estimates)
-        found, z = float(_format(found)), round(z, 2)
-        result = f"{text}, {draws} draws"
-        return self._add(Check("M", name, result, shown, found, equations, z, draws))
+            raise CheckFailed(message, check)
+        return self._add(check)
 
     def rate(
         self,
@@ -454,12 +468,14 @@ class Ledger:
         width = float(special.stdtrit(len(slopes) - 1, 0.975)) * error
         text = f"{_with_error(mean, width)} (95 % confidence) against {_format(exponent, 4)}"
         shown = _format(abs(mean - exponent))
+        check = Check("R", name, f"exponent {text}", shown, None, equations)
         if not abs(mean - exponent) <= _MAXIMUM_Z * error or width > half_width:
-            raise CheckFailed(
+            message = (
                 f"{name}: exponent {text}; allowed {_MAXIMUM_Z:.0f} standard errors and a "
                 f"half-width of {_format(half_width)}"
             )
-        return self._add(Check("R", name, f"exponent {text}", shown, None, equations))
+            raise CheckFailed(message, check)
+        return self._add(check)
 
     def record(self) -> dict[str, Any]:
         """Return the machine-readable record of this ledger.

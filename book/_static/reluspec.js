@@ -18,6 +18,8 @@
     "div.verification-table-box",
     "div.status-table-box",
     "div.crosswalk-table-box",
+    "div.open-table-box",
+    "div.mutation-table-box",
     "p.item-claim",
     "dt.sig",
   ].join(",");
