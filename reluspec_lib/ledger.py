@@ -700,7 +700,7 @@ def _format(value: float, digits: int = 2) -> str:
 
 
 def _count(size: int, what: str) -> str:
-    return f"{size} {what}{'s' if size > 1 else ''}"
+    return f"{size} {what}{'' if size == 1 else 's'}"
 
 
 def _rounded(error: float, tolerance: float) -> tuple[str, float]:

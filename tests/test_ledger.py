@@ -1,7 +1,9 @@
 """The ledger: what passes, what fails and with which words, and what a notebook stores."""
 
+import copy
 import json
 import math
+import pickle
 import re
 
 import mpmath as mp
@@ -110,6 +112,42 @@ def test_expressions_that_differ_fail_with_what_is_left(ledger, derived, stated)
         ledger.symbolic("identity", derived, stated)
 
 
+@pytest.mark.parametrize("value", [sp.Float("1e-17"), 1e-17, np.float64(0.5), 1j, mp.mpf(1) / 3])
+def test_a_float_is_not_exact(ledger, value):
+    for pair in ((d + value, d), (d, d + value), (sp.Matrix([value]), sp.Matrix([d]))):
+        with pytest.raises(ValueError, match=r"^(derived|stated) must be exact, got the float "):
+            ledger.symbolic("identity", *pair)
+    assert ledger.checks == []
+
+
+@pytest.mark.parametrize("other", ["2*d", [d], (d,), {d: 1}, None, sp.true, sp.Eq(d, d), np.eye(2)])
+def test_what_is_no_expression_is_refused(ledger, other):
+    with pytest.raises(
+        ValueError, match=r"^derived must be an expression or matrix of sympy, got "
+    ):
+        ledger.symbolic("identity", other, d)
+    with pytest.raises(ValueError, match=r"^stated must be an expression or matrix of sympy, got "):
+        ledger.symbolic("identity", d, other)
+
+
+@pytest.mark.parametrize("stated", [sp.eye(3), sp.Matrix([1, 0, 0, 1]), sp.Integer(1)])
+def test_shapes_that_differ_are_refused(ledger, stated):
+    with pytest.raises(
+        ValueError, match=r"^derived and stated must be two expressions or two matr"
+    ):
+        ledger.symbolic("identity", sp.eye(2), stated)
+
+
+def test_integrals_are_evaluated(ledger):
+    t = sp.Symbol("t", real=True)
+    odd = sp.Integral(t * sp.exp(-(t**2)), (t, -sp.oo, sp.oo))
+    ledger.symbolic("odd", odd, 0)
+    ledger.symbolic("nothing", sp.Integral(0, (t, 0, 1)), 0)
+    ledger.symbolic("twice", sp.Integral(t, (t, 0, d)), d**2 / 2)
+    with pytest.raises(CheckFailed):
+        ledger.symbolic("twice", sp.Integral(t, (t, 0, d)), d**2)
+
+
 # --- layer N
 
 
@@ -172,10 +210,147 @@ def test_arrays_that_cannot_be_compared_are_refused(ledger, values, reference, m
         ledger.numeric("value", values, reference)
 
 
-@pytest.mark.parametrize("tolerance", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("tolerance", [0, -1, math.nan, math.inf, "1e-12", None, [1e-12], 1j])
 def test_a_tolerance_that_is_not_positive_is_refused(ledger, tolerance):
     with pytest.raises(ValueError, match=r"^tolerance must be a positive number"):
         ledger.numeric("value", 1.0, 1.0, tolerance)
+
+
+def test_an_imaginary_part_is_compared(ledger):
+    ledger.numeric("complex", [1 + 1j, 2j], [1 + 1j, 2j * (1 + 1e-13)])
+    for wrong in (1 + 9j, 1 - 1j, 1, 1 + 1j * (1 + 1e-9)):
+        with pytest.raises(CheckFailed):
+            ledger.numeric("complex", [1 + 1j], [wrong])
+        with pytest.raises(CheckFailed):
+            ledger.numeric("complex", [wrong], [1 + 1j], absolute=True)
+    with pytest.raises(CheckFailed):  # numbers of mpmath and sympy come as objects
+        ledger.numeric("complex", [mp.mpc(1, 1)], [mp.mpc(1, 9)])
+    with pytest.raises(CheckFailed):
+        ledger.numeric("complex", [1 + sp.I], [1 + 9 * sp.I])
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-308, 1e200, 1e308])
+def test_sizes_do_not_matter(ledger, scale):
+    ledger.numeric("size", [scale * (1 + 1e-13), -scale], [scale, -scale])
+    with pytest.raises(CheckFailed):
+        ledger.numeric("size", [scale], [scale * 1.001])
+    with pytest.raises(CheckFailed):
+        ledger.numeric("size", [scale], [-scale])
+    with pytest.raises(CheckFailed):
+        ledger.numeric("size", [1e308], [1e-308])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1", ["a"], [sp.Symbol("x")], np.ma.masked_array([1.0, 2], [False, True]), {1: 2}],
+)
+def test_what_is_no_array_of_numbers_is_refused(ledger, value):
+    for check in (ledger.numeric, ledger.certified):
+        with pytest.raises(ValueError, match=r"^values must be an array of numbers, got "):
+            check("value", value, [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"^estimates must be an array of numbers, got "):
+        ledger.simulation("mean", value, 1.0)
+    with pytest.raises(ValueError, match=r"^errors must be an array of numbers, got "):
+        ledger.rate("rate", [1, 2], value)
+
+
+# --- certified numbers and inequalities
+
+
+def enclosed(*values, width=1e-15):
+    return [(value - abs(value) * width, value + abs(value) * width) for value in values]
+
+
+def test_a_value_within_the_tolerance_of_all_of_its_enclosure_is_certified(ledger):
+    check = ledger.certified("value", [1.0, -3.0], enclosed(1.0, -3.0), 1e-14)
+    assert (check.layer, check.certified, check.result) == ("N", True, "2 values")
+    assert (check.error, check.sensitivity) == ("≤ 1e-14", 1e-14)
+    assert repr(check) == "N certified: value: 2 values; rejects an error of 1e-14"
+    with pytest.raises(
+        CheckFailed, match=r"^value: value -3\S* against .* at position 1: relative"
+    ):
+        ledger.certified("value", [1.0, -3.0 * (1 + 2e-14)], enclosed(1.0, -3.0), 1e-14)
+    assert ledger.certified("value", 2.0, (1.999, 2.001), 1e-3).sensitivity > 1e-3
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_enclosure_that_is_too_wide_certifies_nothing(ledger, side):
+    bounds = sorted([2.0, 2.0 * (1 + 1e-3 * side)])
+    with pytest.raises(CheckFailed, match=r"relative difference up to 0.001, allowed 0.0005$"):
+        ledger.certified("value", [2.0], [bounds], 5e-4)
+    ledger.certified("value", [2.0], [bounds], 2e-3)
+
+
+def test_the_error_is_relative_to_the_bound_nearer_to_zero(ledger):
+    with pytest.raises(CheckFailed, match=r"relative difference up to 1, "):
+        ledger.certified("value", [-1.0], [(-2.0, -1.0)], 0.9)
+
+
+@pytest.mark.parametrize(
+    "values, enclosures, message",
+    [
+        ([1.0], [1.0], r"enclosures must have shape \(1, 2\), got shape \(1,\)"),
+        ([1.0, 2], [(1, 1)], r"enclosures must have shape \(2, 2\), got shape \(1, 2\)"),
+        ([1.0], [(1, 0.5)], r"enclosures must be pairs of a lower and an upper bound"),
+        ([1.0], [(0, 1)], r"enclosures must not contain 0"),
+        ([1.0], [(-1, 0)], r"enclosures must not contain 0"),
+        ([1.0], [(-1, 1)], r"enclosures must not contain 0"),
+        ([1j], [(1, 1)], r"values must be real numbers"),
+        ([1.0], [(1j, 1)], r"enclosures must be real numbers"),
+        ([1.0], [(1, math.nan)], r"enclosures must be a non-empty array of finite numbers"),
+    ],
+)
+def test_enclosures_that_enclose_nothing_are_refused(ledger, values, enclosures, message):
+    with pytest.raises(ValueError, match="^" + message):
+        ledger.certified("value", values, enclosures)
+
+
+def test_an_inequality_holds_for_all_points_of_the_enclosures(ledger):
+    check = ledger.inequality("order", [(0, 1), (-2, -1)], [(1.5, 2), (0, 3)])
+    assert (check.result, check.error, check.sensitivity) == ("2 inequalities", "", None)
+    assert check.certified
+    assert ledger.inequality("order", (0, 1), (2, 3)).result == "1 inequality"
+    for smaller, larger in (((0, 1), (1, 2)), ((0, 1), (0.5, 2)), ((2, 3), (0, 1))):
+        with pytest.raises(CheckFailed, match=r"^order: at position 1 \[.*\] is not below \["):
+            ledger.inequality("order", [(0, 1), smaller], [(2, 3), larger])
+    assert ledger.record()["worst_error"] is None
+
+
+@pytest.mark.parametrize(
+    "smaller, larger", [(1.0, 2.0), ([(0, 1)], [(0, 1)] * 2), ([1, 0], [2, 3])]
+)
+def test_bounds_of_an_inequality_are_checked(ledger, smaller, larger):
+    with pytest.raises(ValueError, match=r"^(smaller|larger) must "):
+        ledger.inequality("order", smaller, larger)
+
+
+# --- the equations that a check covers
+
+
+def every_check(ledger, **options):
+    return [
+        ledger.symbolic("a", d, d, **options),
+        ledger.numeric("b", 1.0, 1.0, **options),
+        ledger.certified("c", 1.0, (1.0, 1.0), **options),
+        ledger.inequality("d", (0, 1), (2, 3), **options),
+        ledger.simulation("e", estimates(), 2.0, **options),
+        ledger.rate("f", *decays(), **options),
+    ]
+
+
+@pytest.mark.parametrize(
+    "covers, labels", [("equation-5", ["equation-5"]), (["a", "b"], ["a", "b"]), ((), [])]
+)
+def test_every_check_names_the_equations_that_it_covers(ledger, covers, labels):
+    assert [list(check.equations) for check in every_check(ledger, covers=covers)] == [labels] * 6
+    assert [check["equations"] for check in ledger.record()["checks"]] == [labels] * 6
+
+
+@pytest.mark.parametrize("covers", ["", [""], [3], None, 3, {"a"}, [["a"]]])
+def test_labels_that_are_no_names_are_refused(ledger, covers):
+    with pytest.raises(ValueError, match=r"^covers must be labels of equations, got ") as failure:
+        every_check(ledger, covers=covers)
+    assert repr(covers) in str(failure.value)
 
 
 # --- layer M: 100 draws of spread 0.01 about 2 have a standard error of 0.001
@@ -213,6 +388,59 @@ def test_a_constant_wrong_by_the_sensitivity_is_rejected_whatever_its_sign(z, si
     found = Ledger("theorem-0-0").simulation("mean", values, expected).sensitivity
     with pytest.raises(CheckFailed):  # 1.06: the sensitivity is stored to two digits
         Ledger("theorem-0-0").simulation("mean", values, expected * (1 + 1.06 * sign * found))
+
+
+@pytest.mark.parametrize("expected", [1.998, -1.998])
+def test_the_error_is_the_distance_from_the_stated_value(ledger, expected):
+    values = math.copysign(1, expected) * estimates()
+    check = ledger.simulation("mean", values, expected)
+    assert (check.error, abs(check.z), check.draws) == ("0.001", 2.0, 100)
+    assert ledger.simulation("mean", values, expected, scale=1).error == "0.002"
+
+
+def test_a_distant_mean_passes_as_long_as_4_standard_errors_are_small(ledger):
+    # 4 standard errors are 0.2 % of 2, and a mean 3.9 of them away makes the sensitivity 0.4 %.
+    check = ledger.simulation("mean", estimates(), 2.0 - 0.0039, sensitivity=0.00201)
+    assert check.sensitivity == pytest.approx(0.004, abs=1e-4)
+
+
+def test_a_failure_holds_what_would_have_been_recorded(ledger):
+    with pytest.raises(CheckFailed) as failure:
+        ledger.simulation("mean", estimates(), 1.99, covers="a")
+    check = failure.value.check
+    assert (check.layer, check.z, check.draws, check.equations) == ("M", 10.0, 100, ("a",))
+    with pytest.raises(CheckFailed) as failure:
+        ledger.simulation("mean", estimates(spread=0.06), 2.0)
+    assert failure.value.check.z == 0
+    with pytest.raises(CheckFailed) as failure:
+        ledger.rate("rate", *decays(), exponent=-1)
+    assert failure.value.check.layer == "R"
+    assert CheckFailed("text").check is None
+
+
+@pytest.mark.parametrize("expected", [sp.Integer(2), sp.Rational(4, 2), np.float32(2), mp.mpf(2)])
+def test_a_stated_value_may_be_any_real_number(ledger, expected):
+    assert ledger.simulation("mean", estimates(), expected).z == 0
+    with pytest.raises(ValueError, match=r"^expected must be a finite number"):
+        ledger.simulation("mean", estimates(), expected + 1j if expected == 0 else 2 + 1j)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e160, 1e200, 1e-320])
+def test_small_and_large_estimates_have_a_standard_error(ledger, size):
+    spread = 0.25 if size < 1e-300 else 0.01  # subnormal numbers have few digits
+    check = ledger.simulation("mean", size * estimates(2, spread), 2 * size, sensitivity=0.1)
+    assert abs(check.z) < 0.5
+    with pytest.raises(CheckFailed):
+        ledger.simulation("mean", size * estimates(2, spread), 2.5 * size, sensitivity=0.1)
+
+
+def test_complex_estimates_are_refused(ledger):
+    for check, arguments in (
+        (ledger.simulation, (1j * estimates(), 2.0)),
+        (ledger.rate, ([1, 2], np.full((10, 2), 1j))),
+    ):
+        with pytest.raises(ValueError, match=r"^(estimates|errors) must be real numbers"):
+            check("mean", *arguments)
 
 
 def test_a_noisy_run_does_not_pass_for_a_verification(ledger):
@@ -277,6 +505,9 @@ def test_the_confidence_interval_is_students(ledger):
     slopes = (np.log(errors) @ (logs - logs.mean())) / ((logs - logs.mean()) ** 2).sum()
     width = 2.2621572 * slopes.std(ddof=1) / math.sqrt(10)  # 97.5 % point at 9 degrees of freedom
     assert interval(ledger.rate("decay", sizes, errors))[1] == pytest.approx(width, rel=0.05)
+    ledger.rate("decay", sizes, errors, half_width=1.0001 * width)
+    with pytest.raises(CheckFailed):
+        ledger.rate("decay", sizes, errors, half_width=0.9999 * width)
 
 
 @pytest.mark.parametrize("exponent", [-0.55, -0.45, -1, 0.5])
@@ -396,6 +627,33 @@ def test_the_table_has_a_row_for_each_check():
         ("simulation", "M"),
         ("rate", "R"),
     ]
+
+
+def test_the_table_tells_what_is_exact_and_what_is_certified():
+    ledger = full_ledger()
+    ledger.certified("enclosed", 1.0, (1.0, 1.0), 1e-3)
+    ledger.inequality("order", (0, 1), (2, 3))
+    rows = re.findall(r"<tr id.*?</tr>", ledger._repr_html_())
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows]
+    assert [row[4] for row in cells] == ["exact", "1e-05", "0.002", "", "0.001", ""]
+    mark = '<span class="certified">certified</span>'
+    assert [row[2] for row in cells][1] == "2 values"
+    assert [row[2] for row in cells][4:] == [f"1 value, {mark}", f"1 inequality, {mark}"]
+    assert repr(ledger.checks[5]) == "N certified: order: 1 inequality"
+    assert "exact" not in repr(ledger.checks[0])
+
+
+def test_ledgers_are_equal_if_what_they_hold_is():
+    assert full_ledger() == full_ledger() != Ledger("theorem-0-0")
+    assert Ledger("a") != Ledger("b")
+    assert Ledger("a") != Ledger("a", 0.02)
+    assert Ledger("a") != "a"
+    with pytest.raises(TypeError):
+        hash(full_ledger())
+    assert full_ledger().checks[2] == full_ledger().checks[2] != full_ledger().checks[1]
+    assert repr(full_ledger()) == "<Ledger 'theorem-0-0': 4 checks>"
+    assert repr(Ledger("a")) == "<Ledger 'a': 0 checks>"
+    assert pickle.loads(pickle.dumps(full_ledger())) == copy.deepcopy(full_ledger())
 
 
 def test_the_table_escapes_what_authors_write():
