@@ -14,8 +14,9 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
-from reluspec_lib import groups, simulate
+from reluspec_lib import _checkpoint, groups, simulate
 from reluspec_lib._checkpoint import Checkpoint
+from reluspec_lib._validation import spawn_seeds
 from tools.settings import ROOT
 
 # Some 10 ms a draw: long enough to be interrupted, short enough to be done again.
@@ -105,7 +106,16 @@ class Backwards(Executor):
 def test_numbers_do_not_depend_on_the_order_in_which_draws_finish(tmp_path):
     def sweep(executor=None, checkpoint=None):
         rng, settings = np.random.default_rng(756), [(3, 40), (5, 60), (3, 40)]
-        return simulate.sweep(settings, 7, groups.ALL, 4, rng, executor, False, checkpoint)
+        return simulate.sweep(
+            settings,
+            7,
+            groups.ALL,
+            4,
+            rng,
+            executor=executor,
+            checkpoint=checkpoint,
+            progress=False,
+        )
 
     rows = sweep()
     np.testing.assert_array_equal(sweep(Backwards(12), tmp_path / "sweep"), rows)
@@ -115,10 +125,10 @@ def test_numbers_do_not_depend_on_the_order_in_which_draws_finish(tmp_path):
 def test_a_sweep_is_its_settings_one_by_one():
     settings = [(3, 40), (5, 60)]
     rows = simulate.sweep(settings, 7, groups.ALL, 4, np.random.default_rng(757), progress=False)
-    parents = np.random.default_rng(757).spawn(2)
+    parents = spawn_seeds(757, 2)
     for (d, m), parent, part in zip(settings, parents, np.split(rows, 2), strict=True):
         assert part[["d", "m", "n", "draw"]].tolist() == [(d, m, 7, draw) for draw in range(4)]
-        for seed, row in zip(parent.bit_generator.seed_seq.spawn(4), part, strict=True):
+        for seed, row in zip(parent.spawn(4), part, strict=True):
             assert row.item()[4:] == tuple(simulate._draw(d, m, 7, groups.ALL, seed))
 
 
@@ -187,7 +197,7 @@ SWEEP = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
 import numpy as np
-from reluspec_lib import groups, simulate
+from reluspec_lib import _checkpoint, groups, simulate
 
 workers, pool = int(sys.argv[2]), None
 if workers:
@@ -322,8 +332,7 @@ def test_finished_draws_are_not_computed_again(tmp_path, monkeypatch):
 
 def test_a_table_1_sweep_is_checkpointed_too(tmp_path):
     def table(n):
-        rng = np.random.default_rng(755)
-        return simulate.table1(n, 1, rng, None, False, tmp_path / "sweep")
+        return simulate.table1(n, 1, 755, progress=False, checkpoint=tmp_path / "sweep")
 
     rows = table(1)
     np.testing.assert_array_equal(table(1), rows)
@@ -360,10 +369,9 @@ def test_the_checkpoint_of_another_sweep_is_refused(change, reason, tmp_path):
     assert path.read_bytes() == content
 
 
-def test_a_generator_that_has_spawned_before_is_another_one(tmp_path):
-    mae(**SMALL, checkpoint=tmp_path / "sweep")
+def test_a_generator_that_was_used_before_is_another_one(tmp_path):
     rng = np.random.default_rng(755)
-    rng.spawn(1)
+    mae(**SMALL, rng=rng, checkpoint=tmp_path / "sweep")
     with pytest.raises(ValueError, match=r"made with seed = \[\d+, .*\], now seed = \[\d+"):
         mae(**SMALL, rng=rng, checkpoint=tmp_path / "sweep")
 
@@ -443,6 +451,45 @@ def test_a_changed_byte_is_never_taken_for_a_result(tmp_path, monkeypatch):
             assert path.read_bytes() == damaged
 
 
+def test_files_of_one_sweep_may_be_joined(tmp_path):
+    whole, path = make(tmp_path / "whole"), tmp_path / "joined"
+    parts = [dict([*RESULTS.items()][:2]), dict([*RESULTS.items()][1:])]
+    path.write_bytes(b"".join(make(tmp_path / f"part {k}", part) for k, part in enumerate(parts)))
+    found = stored(path)
+    assert list(found) == list(RESULTS)
+    # Whoever goes on with it adds lines as always; of two results the first one counts.
+    path.write_bytes(whole + make(tmp_path / "other", {"0.0": [7.0], "2.0": [3.0]}))
+    found = stored(path)
+    assert (found["0.0"], found["2.0"]) == (RESULTS["0.0"], [3.0])
+
+
+def test_files_of_different_sweeps_joined_are_refused(tmp_path):
+    path = tmp_path / "joined"
+    with closing(Checkpoint(path, SETTINGS | {"n": 4})) as checkpoint:
+        checkpoint.add("0.0", [1.0])
+    path.write_bytes(make(tmp_path / "sweep") + path.read_bytes())
+    with pytest.raises(ValueError, match=r"cannot be continued: it was made with n = 4, now n = 3"):
+        stored(path)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ({"key": "0.0"}, "line 4 is no result"),
+        ({"result": [1.0]}, "line 4 is no result"),
+        ({}, "line 4 is no result"),
+        ([1, 2], "line 4 is damaged"),
+        ({"format": _checkpoint._FORMAT}, r"it was made with \w+ = None, now"),
+    ],
+)
+def test_what_is_no_result_is_refused_in_spite_of_its_checksum(content, reason, tmp_path):
+    path = tmp_path / "sweep"
+    lines = make(path).splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], _checkpoint._line(content), *lines[3:]]))
+    with pytest.raises(ValueError, match=rf"cannot be continued: {reason}"):
+        stored(path)
+
+
 def test_a_missing_line_loses_that_result_only(tmp_path):
     path = tmp_path / "sweep"
     kept = make(path).splitlines(keepends=True)
@@ -517,6 +564,7 @@ def test_an_executor_that_takes_no_more_tasks_says_so_and_is_left_idle(monkeypat
 FULL_DISK = """
 import resource, signal, sys
 from reluspec_lib._checkpoint import Checkpoint
+from reluspec_lib._validation import spawn_seeds
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import tracemalloc
 
 import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, special, stats
+from scipy import integrate, linalg, special, stats
 
 from reluspec_lib import features, fluctuations, groups, sample_weights
 from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
@@ -250,6 +251,65 @@ def test_draws_are_those_of_networks():
     assert stats.ks_2samp(found, expected).pvalue > 1e-3
 
 
+def test_draws_go_through_the_symmetric_root():
+    # Inputs that a symmetry group permutes: a covariance with degenerate eigenvalues, full rank.
+    x = np.vstack([np.eye(4), -np.eye(4)])
+    C = fluctuations.covariance(NORM, x)
+    assert np.linalg.matrix_rank(C) == len(x)
+    assert np.diff(np.linalg.eigvalsh(C)).min() < 1e-12
+    expected = np.abs(linalg.sqrtm(C) @ rng(3).standard_normal((8, 20))).mean(axis=0) / 10
+    np.testing.assert_allclose(fluctuations.sample_mae(NORM, x, 100, 20, 3), expected, rtol=1e-9)
+
+
+@each_group
+def test_draws_do_not_depend_on_the_basis_of_an_eigenspace(group, monkeypatch):
+    x = rng().standard_normal((15, 5))
+    x = np.vstack([x, -x])
+    plain, eigh = fluctuations.sample_mae(group, x, 1, 50, 3), np.linalg.eigh
+
+    def other(C):
+        values, vectors = eigh(C)
+        edges = np.flatnonzero(np.diff(values) > 1e-9 * values[-1]) + 1
+        spaces = []
+        for V in np.split(vectors, edges, axis=1):
+            turn = np.linalg.qr(rng(len(spaces)).standard_normal((V.shape[1],) * 2))[0]
+            spaces.append(V @ turn)
+        return values, np.hstack(spaces)
+
+    monkeypatch.setattr(np.linalg, "eigh", other)
+    np.testing.assert_allclose(fluctuations.sample_mae(group, x, 1, 50, 3), plain, rtol=1e-6)
+
+
+@each_group
+@pytest.mark.parametrize("scale", [1e-290, 1e-160, 1e160, 1e290])
+def test_very_short_and_very_long_inputs_keep_their_digits(group, scale):
+    x = rng().standard_normal((10, 4))
+    for function in (fluctuations.mae_spread, lambda *a: fluctuations.sample_mae(*a, 5, 3)):
+        expected = scale * np.asarray(function(group, x, 7))
+        np.testing.assert_allclose(function(group, scale * x, 7), expected, rtol=1e-12)
+    mixed = fluctuations.covariance(group, scale * x, x / scale)
+    np.testing.assert_allclose(mixed, fluctuations.covariance(group, x), rtol=1e-10, atol=1e-12)
+
+
+def test_inputs_at_the_origin_have_no_error():
+    for group in EVERY:
+        assert not fluctuations.covariance(group, np.zeros((2, 3)), np.ones((1, 3))).any()
+        assert fluctuations.mae_spread(group, np.zeros((2, 3)), 1) == 0
+        assert not fluctuations.sample_mae(group, np.zeros((2, 3)), 1, 4, 1).any()
+
+
+def test_memory_of_the_expected_error_does_not_grow_with_the_square_of_d():
+    tracemalloc.start()
+    try:
+        found = fluctuations.expected_mae(PRODUCT, 100_000, 100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # At large d the rule of the chapter holds: sqrt(d / (pi m)).
+    assert found == pytest.approx(math.sqrt(100_000 / (100 * math.pi)), rel=1e-4)
+    assert peak < 256 * 2**20
+
+
 # --- wrong arguments
 
 
@@ -275,8 +335,12 @@ X = np.ones((2, 3))
         (lambda: fluctuations.mae_spread(NORM, X, 2, 3), r"column must be below 1, the number"),
         (lambda: fluctuations.sample_mae(NORM, X, 2, 0, rng()), r"draws must be an integer >= 1"),
         (
-            lambda: fluctuations.sample_mae(NORM, X, 2, 2, 1),
+            lambda: fluctuations.sample_mae(NORM, X, 2, 2, None),
             r"rng must be a numpy.random.Generator",
+        ),
+        (
+            lambda: fluctuations.sample_mae(NORM, np.ma.masked_less(X, 2), 2, 2, 1),
+            r"x must have no masked entries, got 6",
         ),
         (lambda: NORM.variance([np.nan]), r"x must be finite, got nan at index"),
         (lambda: SQUARE.variance(X, [2]), r"columns must be"),

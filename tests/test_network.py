@@ -1,7 +1,11 @@
 """The network: hidden weights, features and outputs, against plain matrix products."""
 
 import math
+import os
 import pickle
+import subprocess
+import sys
+import threading
 import tracemalloc
 
 import numpy as np
@@ -20,6 +24,7 @@ from reluspec_lib import (
     network,
     sample_weights,
 )
+from tools.settings import ROOT
 
 ROWS, COLUMNS = network._TILE_ROWS, network._TILE_COLUMNS
 NOT_COUNTS = [0, -1, 1.0, 2.5, True, np.True_, "3", None, [3], np.nan]
@@ -46,17 +51,51 @@ def test_sizes_that_are_not_positive_integers_are_refused(name, value):
         sample_weights(**sizes, rng=rng())
 
 
-@pytest.mark.parametrize("value", [None, 1, np.random, np.random.RandomState(1)])
-def test_a_source_of_randomness_that_is_no_generator_is_refused(value):
-    with pytest.raises(ValueError, match=r"^rng must be a numpy\.random\.Generator"):
-        sample_weights(2, 3, value)
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 1.0, -1, [], [1, -2], [True], "1", np.random, np.random.RandomState(1), [[1], 2]],
+    ids=repr,
+)
+@pytest.mark.parametrize("function", [sample_weights, StreamedWeights])
+def test_what_is_neither_a_generator_nor_a_seed_is_refused(function, value):
+    with pytest.raises(ValueError, match=r"^rng must be a numpy\.random\.Generator .*, or a seed "):
+        function(2, 3, value)
 
 
-@pytest.mark.parametrize("d, m", [(1, 1), (1, 7), (7, 1), (np.int64(3), np.int32(5))])
-def test_weights_have_shape_d_by_m_in_float64(d, m):
-    W = sample_weights(d, m, rng())
+@pytest.mark.parametrize(
+    "seed",
+    [0, np.int8(7), 2**100, [5], (1, 2), np.array([3, 4]), np.random.SeedSequence(5)],
+    ids=repr,
+)
+def test_a_seed_is_the_generator_of_that_seed(seed):
+    expected = sample_weights(3, 50, np.random.default_rng(seed))
+    np.testing.assert_array_equal(sample_weights(3, 50, seed), expected)
+    assert StreamedWeights(3, 50, seed) == StreamedWeights(3, 50, np.random.default_rng(seed))
+
+
+def test_a_bit_generator_is_taken_as_it_is():
+    expected = sample_weights(3, 50, np.random.Generator(np.random.Philox(3)))
+    np.testing.assert_array_equal(sample_weights(3, 50, np.random.Philox(3)), expected)
+
+
+@pytest.mark.parametrize("d, m", [(1, 1), (1, 7), (7, 1), (np.int8(3), np.int32(5))])
+@pytest.mark.parametrize("dtype", [np.float64, "float32", np.dtype("f4")])
+def test_weights_have_the_shape_and_the_type_that_is_asked_for(d, m, dtype):
+    W = sample_weights(d, m, rng(), dtype=dtype)
     assert W.shape == (d, m)
-    assert W.dtype == np.float64
+    assert W.dtype == dtype
+    assert sample_weights(d, m, rng()).dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["float65", "int", "float16", np.complex128, ">f8", None, 3])
+def test_other_types_of_weights_are_refused(dtype):
+    with pytest.raises(ValueError, match=r"^dtype must be float32 or float64, got "):
+        sample_weights(2, 3, 1, dtype=dtype)
+
+
+def test_weights_in_single_precision_have_the_same_law():
+    g = sample_weights(20, 5000, rng(), dtype=np.float32).ravel() * math.sqrt(5000)
+    assert stats.kstest(g, "norm").pvalue > 1e-4
 
 
 @pytest.mark.parametrize("d, m", [(10, 100_000), (1000, 1000)])
@@ -100,6 +139,8 @@ def test_the_seed_alone_decides_the_weights():
         ([[1j, 2], [0, 1]], r"W must be an array of real numbers"),
         ([["a", "b"], ["c", "d"]], r"W must be an array of real numbers"),
         ([[1, 2], [3]], r"W must be an array of real numbers"),
+        ([[10**400, 2], [3, 4]], r"W must be an array of real numbers"),
+        (np.ma.masked_equal([[1.0, 2], [0, 1]], 0), r"W must have no masked entries, got 1"),
     ],
 )
 @pytest.mark.parametrize(
@@ -191,6 +232,13 @@ def test_one_dimensional_arguments_drop_their_axis(single_x, single_V):
     np.testing.assert_allclose(f, expected, rtol=1e-12)
 
 
+def test_masked_arrays_without_masked_entries_are_arrays():
+    x, W = rng().normal(size=(5, 3)), rng().normal(size=(3, 4))
+    found = features(np.ma.array(x), np.ma.array(W, mask=False))
+    assert not isinstance(found, np.ma.MaskedArray)
+    np.testing.assert_array_equal(found, features(x, W))
+
+
 def test_any_memory_layout_gives_the_same_outputs():
     x, W, V = rng().normal(size=(700, 4)), rng().normal(size=(4, 300)), rng().normal(size=(300, 3))
     expected = features(x, W) @ V
@@ -261,6 +309,51 @@ def test_wrong_numbers_of_workers_are_refused(value):
             function(np.ones((2, 2)), np.ones((2, 4)), np.ones(4), workers=value)
 
 
+class Failed(Exception):
+    pass
+
+
+def test_a_failure_in_one_thread_ends_the_others_at_their_next_tile(monkeypatch):
+    seen, lock = [], threading.Lock()
+
+    def failing(tile, zeros):
+        with lock:
+            seen.append(threading.get_ident())
+            if len(seen) == 10:
+                raise Failed
+
+    monkeypatch.setattr(network, "_rectify", failing)
+    with pytest.raises(Failed):
+        forward(np.ones((8 * ROWS, 1)), np.ones((1, 100 * COLUMNS)), np.ones(100 * COLUMNS))
+    assert len(seen) < 400  # of 800 tiles
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+import numpy as np
+from reluspec_lib import fisher, forward, network
+
+main, started = threading.main_thread().ident, threading.Event()
+def work(tile, zeros):
+    started.set()
+    tiles.append(1)
+tiles, network._rectify = [], work
+threading.Thread(target=lambda: started.wait() and os.kill(os.getpid(), signal.SIGINT)).start()
+m = 5000 * network._TILE_COLUMNS
+try:
+    forward(np.ones((4 * network._TILE_ROWS, 1)), np.ones((1, m)), np.ones(m), workers=2)
+except KeyboardInterrupt:
+    print(len(tiles))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Unix only: SIGINT")
+def test_an_interruption_does_not_wait_for_all_of_the_work():
+    command = [sys.executable, "-c", INTERRUPTED]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert int(found) < 15_000  # of 20,000 tiles
+
+
 # --- antithetic inputs
 
 
@@ -328,6 +421,23 @@ def test_a_seed_survives_pickling():
     W = StreamedWeights(3, 47, rng())
     copy = pickle.loads(pickle.dumps(W))
     np.testing.assert_array_equal(copy.columns(0, 47), W.columns(0, 47))
+    assert copy == W
+    assert hash(copy) == hash(W)
+
+
+@pytest.mark.parametrize("other", [(3, 48, 1), (4, 47, 1), (3, 47, 2)])
+def test_other_weights_are_not_equal(other):
+    assert StreamedWeights(3, 47, 1) != StreamedWeights(*other)
+    assert StreamedWeights(3, 47, 1) != (3, 47)
+    assert repr(StreamedWeights(3, 47, 1)) == "<streamed weights, d = 3, m = 47>"
+
+
+def test_dimensions_of_a_small_type_do_not_overflow():
+    W = StreamedWeights(np.int8(100), np.int16(2000), 1)
+    assert StreamedWeights(100, 2000, 1) == W
+    np.testing.assert_array_equal(
+        W.columns(np.int8(3), np.int8(9)), StreamedWeights(100, 2000, 1).columns(3, 9)
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -1,12 +1,16 @@
 """Monte Carlo over hidden weights, against the same numbers by plain array code."""
 
+import copy
 import math
+import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from reluspec_lib import StreamedWeights, features, fluctuations, groups, simulate
+from reluspec_lib._validation import spawn_seeds
 
 SIZES = {"d": 4, "m": 30, "n": 7, "draws": 3}
 
@@ -30,9 +34,10 @@ def test_rows_hold_the_setting_and_one_error_per_group():
 
 @pytest.mark.parametrize("group", [*groups.ALL, groups.CENTRED_SQUARE, groups.Square(-1)])
 def test_errors_are_means_over_inputs_of_the_distance_to_the_limit(group):
-    (child,) = rng(5).spawn(1)
+    (setting,) = spawn_seeds(rng(5), 1)
     expected = []
-    for generator in child.spawn(3):
+    for seed in setting.spawn(3):
+        generator = np.random.default_rng(seed)
         W = StreamedWeights(4, 30, generator).columns(0, 30)
         x = generator.standard_normal((7, 4))
         f = features(x, W) @ group.eigenvectors(W)[:, 0]
@@ -97,10 +102,59 @@ def test_a_generator_gives_other_draws_the_second_time():
     assert not np.isin(first["norm"], second["norm"]).any()
 
 
-def test_the_streams_do_not_depend_on_what_was_drawn_before():
+# What one may do to a generator. Its seed sequence then is that of another one, or has spawned.
+def restored(generator):
+    """Return another generator with the same state."""
+    other = np.random.Generator(type(generator.bit_generator)())
+    other.bit_generator.state = generator.bit_generator.state
+    return other
+
+
+def has_spawned(generator):
+    """Return the generator with children of which its state knows nothing."""
+    generator.spawn(3)
+    return generator
+
+
+BITS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64, np.random.MT19937)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("change", [restored, has_spawned, copy.deepcopy])
+def test_a_sweep_follows_from_the_state_of_the_generator(bits, change):
+    first, second = (np.random.Generator(bits(1)) for _ in range(2))
+    for generator in (first, second):
+        generator.standard_normal(100)
+    np.testing.assert_array_equal(mae(rng=change(first)), mae(rng=second))
+    state = second.bit_generator.state
+    rows = mae(rng=second)
+    second.bit_generator.state = state
+    np.testing.assert_array_equal(mae(rng=second), rows)
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.Philox, np.random.MT19937])
+def test_a_jumped_generator_gives_the_same_sweep_each_time(bits):
+    once, again = (mae(rng=np.random.Generator(bits(1).jumped())) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert not np.isin(mae(rng=np.random.Generator(bits(1)))["norm"], once["norm"]).any()
+
+
+def test_a_generator_of_the_legacy_kind_has_a_sweep_too():
+    legacy = [np.random.Generator(np.random.RandomState(k)._bit_generator) for k in (1, 1, 2)]
+    first, again, other = (mae(rng=generator) for generator in legacy)
+    np.testing.assert_array_equal(first, again)
+    assert not np.isin(first["norm"], other["norm"]).any()
+
+
+def test_what_was_drawn_before_gives_another_sweep():
     generator = rng()
     generator.standard_normal(100)
-    np.testing.assert_array_equal(mae(rng=generator), mae())
+    assert not np.isin(mae(rng=generator)["norm"], mae()["norm"]).any()
+
+
+@pytest.mark.parametrize("seed", [1, [1, 2], np.random.SeedSequence(3)], ids=repr)
+def test_a_seed_gives_the_sweep_of_its_generator(seed):
+    np.testing.assert_array_equal(mae(rng=seed), mae(rng=np.random.default_rng(seed)))
 
 
 def test_memory_does_not_grow_with_the_width():
@@ -124,6 +178,31 @@ def test_the_bar_counts_draws_on_stderr_and_can_be_left_out(capsys):
     assert not capsys.readouterr().err
 
 
+class Broken:
+    """A stderr that takes nothing."""
+
+    def write(self, text):
+        """Fail, as on a full disk or after a hang-up."""
+        raise OSError(28, "No space left on device")
+
+    flush = None
+
+
+@pytest.mark.parametrize("stderr", [None, Broken()])
+def test_no_stderr_makes_a_sweep_fail_or_a_later_one_hang(stderr, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        rows = simulate.mae(2, 10, 5, groups.ALL, 4, rng())
+    with ThreadPoolExecutor(1) as thread:
+        again = thread.submit(simulate.mae, 2, 10, 5, groups.ALL, 4, rng())
+        np.testing.assert_array_equal(again.result(timeout=60), rows)
+
+
+def test_table_1_is_not_to_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        simulate.TABLE_1["norm"][0] = 1
+
+
 def test_table_1_holds_the_settings_of_the_paper():
     rows = simulate.table1(5, 2, rng(), progress=False)
     assert rows.dtype.names[4:] == simulate.TABLE_1.dtype.names[2:]
@@ -136,6 +215,7 @@ def test_table_1_holds_the_settings_of_the_paper():
     [
         ([], r"settings must be at least one pair \(d, m\), got none"),
         ([10], r"settings must be pairs \(d, m\), got 10"),
+        (10, r"settings must be pairs \(d, m\), got 10"),
         ([(10, 100, 3)], r"settings must be pairs \(d, m\), got \(10, 100, 3\)"),
         ([(4, 30), (0, 30)], r"d must be an integer >= 1, got 0"),
         ([(4, 30), (1, 30)], r"groups must have a vector each, got square at d = 1"),
@@ -162,12 +242,6 @@ def test_what_is_no_executor_is_refused(executor, hint):
     assert str(error.value).endswith(hint or ">")
 
 
-def test_a_generator_that_cannot_spawn_is_refused():
-    legacy = np.random.Generator(np.random.RandomState(1)._bit_generator)
-    with pytest.raises(ValueError, match=r"^rng must be a Generator that can spawn others"):
-        mae(rng=legacy)
-
-
 def test_one_dimension_works_for_the_groups_that_have_a_vector():
     assert mae([groups.NORM, groups.COORDINATE], d=1)["norm"].shape == (3,)
     for group in (groups.SQUARE, groups.PRODUCT):
@@ -182,10 +256,18 @@ def test_sizes_that_are_not_counts_are_refused(name, value):
         mae(**{name: value})
 
 
-@pytest.mark.parametrize("value", [1, np.random.RandomState(1), "rng"])
+@pytest.mark.parametrize("value", [-1, 1.5, np.random.RandomState(1), "rng"])
 def test_a_source_of_randomness_that_is_no_generator_is_refused(value):
     with pytest.raises(ValueError, match=r"^rng must be a numpy\.random\.Generator"):
         mae(rng=value)
+
+
+@pytest.mark.parametrize("value", [groups.NORM, "norm", ["norm"], [groups.NORM, None], None, 3])
+def test_what_is_no_sequence_of_groups_is_refused(value):
+    with pytest.raises(
+        ValueError, match=r"^groups must be a sequence such as \[groups.NORM\], got"
+    ):
+        simulate.mae(4, 30, 7, value, 3, 1)
 
 
 @pytest.mark.parametrize("value", [[], [groups.SQUARE, groups.Square(-1)]])
