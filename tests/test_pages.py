@@ -17,6 +17,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from reluspec_lib import ledger
+from tools import record as book_record
 from tools.settings import BOOK, ROOT
 from tools.settings import HTML as BUILT
 
@@ -342,7 +343,8 @@ def to_verify():
 
 def test_verification_page_lists_every_statement_once_and_in_order():
     """Given statements.yml, the page has one row for each statement to verify."""
-    rows = article_of(HTML / "book" / "verification.html").select("table tbody tr")
+    table = article_of(HTML / "book" / "verification.html").select_one("table.verification-table")
+    rows = table.select("tbody tr")
     assert [row["id"] for row in rows] == [f"verified-{item['id']}" for item in to_verify()]
 
 
@@ -355,12 +357,84 @@ def test_verification_page_agrees_with_the_ledgers(item):
         assert [text_of(cell) for cell in cells[1:]] == ["no chapter yet"]
         return
     chapter, record = RECORDS[item["id"]]
-    assert [text_of(cell) for cell in cells[1:4]] == [record["status"][layer] for layer in LAYERS]
+    certified = sum(check["certified"] for check in record["checks"])
+    status = [record["status"][layer] for layer in LAYERS]
+    status[1] += f" {certified} certified" if certified else ""
+    assert [text_of(cell) for cell in cells[1:4]] == status
     expected = [shown_number(record[key]) for key in ("worst_error", "sensitivity", "rate")]
     assert [text_of(cell) for cell in cells[4:]] == expected
     links = [link["href"] for link in cells[0].select("a.reference")]
     anchor = place_of(item["id"], article_of(HTML / "book" / f"{chapter}.html"))["id"]
     assert f"{chapter}.html#{anchor}" in links
+
+
+def test_verification_page_says_what_each_statement_rests_on():
+    """Given statements.yml, each row of the page names what is assumed and links what is used."""
+    article = article_of(HTML / "book" / "verification.html")
+    for item in to_verify():
+        ground = article.find(id=f"verified-{item['id']}").select_one(".item-ground")
+        assert text_of(ground).startswith("Assumes ")
+        assert len(ground.select("a.reference")) >= len(item["uses"])
+
+
+def test_verification_page_lists_what_is_not_verified():
+    """Given statements.yml, what it says is open, cited or not treated stands on the page."""
+    table = article_of(HTML / "book" / "verification.html").select_one("table.open-table")
+    shown = {row["id"]: text_of(row.find_all("td")[1]) for row in table.select("tbody tr")}
+    assert shown == {f"open-{i['id']}": i["state"] for i in STATEMENTS if i.get("state")}
+    assert len(shown) > 5
+
+
+def test_verification_page_shows_all_simulated_checks_together():
+    """Given the ledgers, the figure has their number, and words for who does not see it."""
+    article = article_of(HTML / "book" / "verification.html")
+    figure = article.select_one("figure.record-figure")
+    found = [row for path in NOTEBOOKS for row in book_record.rows([path])]
+    pooled = book_record.pool(book_record.simulated(found))
+    caption = text_of(figure.find("figcaption"))
+    assert caption.startswith(f"{len(pooled.z)} simulated checks")
+    assert f"Root mean square {pooled.rms:.2f}, p = {pooled.p:.2f}." in caption
+    assert "root mean square" in figure.find("svg")["aria-label"]
+    assert len(figure.select("rect.bar")) > 5
+
+
+def test_verification_page_shows_the_mutation_scores():
+    """Given the stored scores, the page has a row for each module of the library."""
+    stored = book_record.scores(BOOK / "data" / "mutants.json")
+    table = article_of(HTML / "book" / "verification.html").select_one("table.mutation-table")
+    rows = [[text_of(cell) for cell in row.find_all("td")] for row in table.select("tbody tr")]
+    assert [row[0] for row in rows] == list(stored["modules"])
+    for row, score in zip(rows, stored["modules"].values(), strict=True):
+        assert row[1:4] == [str(score[key]) for key in ("mutants", "killed", "equivalent")]
+
+
+# --- equations ------------------------------------------------------------------------------
+
+LABELS = book_record.labels()
+COVERED = book_record.covered(list(book_record.rows()))
+UNCOVERED = book_record.load_equations()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_the_number_of_an_equation_says_what_covers_it(label):
+    """Given a labelled equation, its number leads to a row that covers it, or says why not."""
+    page = HTML / "book" / f"{LABELS[label]}.html"
+    place = article_of(page).find(id=f"equation-{label}")
+    assert place is not None, f"no equation {label} on {page.name}"
+    number = place.select_one(".eqno")
+    link = number.select_one("a.equation-checked")
+    if label in UNCOVERED:
+        assert link is None
+        assert text_of(number.select_one(".equation-state")) == UNCOVERED[label]["state"]
+        return
+    target, anchor = urlsplit(link["href"]).path, urlsplit(link["href"]).fragment
+    rows = {row.anchor: row for row in COVERED[label]}
+    assert anchor in rows
+    assert (page.parent / target if target else page).stem == rows[anchor].chapter
+    assert re.fullmatch(r"\(\d+(\.\d+)*\)", link.get_text())
+    assert re.match(r"checked: \d+ (certified|symbolic|numeric|simulated|rate)", link["title"])
+    row = article_of(HTML / "book" / f"{rows[anchor].chapter}.html").find("tr", id=anchor)
+    assert rows[anchor].check["name"] in row.get_text()
 
 
 def place_of(statement, article):
@@ -398,12 +472,17 @@ def test_landing_page_shows_the_status_of_the_main_results():
 
 
 def test_crosswalk_lists_every_item_of_the_paper():
-    """Given statements.yml, the crosswalk has a row for each item, with an address or a gap."""
+    """Given statements.yml, the crosswalk has a row for each item, with its address and state."""
     rows = article_of(HTML / "book" / "crosswalk.html").select("table tbody tr")
     assert sorted(row["id"] for row in rows) == sorted(f"paper-{i['id']}" for i in STATEMENTS)
     for row in rows:
         address = row.find_all("td")[1]
-        assert address.find("a") or text_of(address) == "not yet"
+        state = text_of(address.select_one(".state"))
+        assert address.find("a") or state in book_record.STATES
+        item = next(i for i in STATEMENTS if row["id"] == f"paper-{i['id']}")
+        assert state == item.get("state", state)
+        complete = RECORDS.get(item["id"], (None, {"status": {"S": ""}}))[1]["status"].values()
+        assert not item.get("verify") or (state == "verified") == (set(complete) == {"passed"})
     treated = {row["id"].removeprefix("paper-") for row in rows if row.select_one("td a")}
     assert treated >= RECORDS.keys()
 
