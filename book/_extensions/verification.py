@@ -47,6 +47,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 from reluspec_lib.ledger import LAYERS
+from tools.mutants import digest
 from tools.record import pool
 
 VALUES = {"worst_error": "worst error", "sensitivity": "sensitivity", "rate": "rate"}
@@ -432,7 +433,9 @@ class Resolve(SphinxPostTransform):
         for module, score in stored["modules"].items():
             values = [score["mutants"], score["killed"], score["equivalent"]]
             cells = [nodes.literal("", module), *map(nodes.Text, map(str, values))]
-            cells.append(nodes.Text(f"{100 * score['score']:.1f} %"))
+            changed = score["source"] != digest(module)
+            note = " (the module changed since)" if changed else ""
+            cells.append(nodes.Text(f"{100 * score['score']:.1f} %{note}"))
             rows.append(nodes.row("", *(nodes.entry("", paragraph([cell])) for cell in cells)))
         words = ("Module", "Mutants", "Killed", "Equivalent", "Score")
         head: list[list[nodes.Node]] = [[nodes.Text(word)] for word in words]
