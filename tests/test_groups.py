@@ -13,6 +13,7 @@ import itertools
 import math
 import multiprocessing
 import pickle
+import re
 import tracemalloc
 
 import mpmath as mp
@@ -122,10 +123,10 @@ def test_size_labels_vectors_and_limits_agree(group, d):
     assert V.flags.f_contiguous
 
 
-@each_group
-def test_the_name_and_theorem_show(group):
-    assert group.name in repr(group)
-    assert group.theorem in repr(group)
+def test_the_name_and_theorem_show():
+    assert repr(NORM) == "<group 'norm', Theorem 3.1>"
+    assert repr(CENTRED_SQUARE) == "<group 'centred square', Lemma 3.3>"
+    assert repr(OTHER_ROOT) == "<group 'square', Theorem 3.4, root -1>"
 
 
 # --- identity
@@ -327,6 +328,49 @@ def test_the_constant_of_the_norm_against_fifty_digits(d):
         assert abs(mp.mpf(float(NORM.limit(x)[0])) / expected - 1) < 1e-13
 
 
+# --- fluctuations
+
+
+@each_group
+@pytest.mark.parametrize("d", [2, 3, 4, 5])
+def test_variances_are_those_of_an_exact_rule(group, d):
+    # v^2 (g.x)^2 times |g|^2, which group 2 does not need, is a polynomial of degree up to 6. Half of
+    # its mean lies where g.x is positive; the length is independent of the rest and drops out.
+    roots, weights = np.polynomial.hermite_e.hermegauss(4)
+    points = np.array(list(itertools.product(roots, repeat=d))).T
+    share = np.array([math.prod(w) for w in itertools.product(weights / weights.sum(), repeat=d)])
+    x = rng().normal(size=(3, d))
+    squares = group.eigenvectors(points) ** 2
+    if group is not COORDINATE:
+        squares *= (points**2).sum(axis=0)[:, None] / (d + 4)
+    second = ((x @ points) ** 2 * share) @ squares / 2
+    np.testing.assert_allclose(group.variance(x), second - group.limit(x) ** 2, rtol=1e-12)
+    np.testing.assert_allclose(group.variance(x[0]), group.variance(x)[0], rtol=1e-14)
+    last = group.variance(x, [group.size(d) - 1])
+    np.testing.assert_allclose(last[:, 0], group.variance(x)[:, -1], rtol=1e-14)
+
+
+@each_group
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_forms_are_symmetric_and_give_the_vectors(group, d):
+    W = rng().normal(size=(d, 7))
+    for position in range(group.size(d)):
+        form = group._form(d, position)
+        if form.ndim == 1:
+            v = form @ W
+        else:
+            np.testing.assert_array_equal(form, form.T)
+            v = (W * (form @ W)).sum(axis=0) / np.linalg.norm(W, axis=0)
+        np.testing.assert_allclose(v, group.eigenvectors(W)[:, position], rtol=1e-12, atol=1e-14)
+
+
+def test_axes_are_the_coordinates_that_a_vector_singles_out():
+    assert NORM._axes(4, 0) == ()
+    assert COORDINATE._axes(4, 2) == CENTRED_SQUARE._axes(4, 2) == (2,)
+    assert SQUARE._axes(4, 2) == OTHER_ROOT._axes(4, 2) == (2, 3)
+    assert [PRODUCT._axes(4, k) for k in range(6)] == list(itertools.combinations(range(4), 2))
+
+
 # --- eigenvalues
 
 
@@ -430,7 +474,10 @@ def test_columns_agree_with_slicing(group, columns):
 )
 def test_columns_that_are_no_positions_are_refused(group, columns):
     columns = [group.size(4)] if columns == ["size"] else columns
-    message = rf"^columns must be integers >= 0 and < {group.size(4)}, the size of the group"
+    message = (
+        f"^columns must be integers >= 0 and < {group.size(4)}, the size of the group {group.name} "
+        f"at d = 4, got {re.escape(repr(columns))}$"
+    )
     with pytest.raises(ValueError, match=message):
         group.eigenvectors(np.ones((4, 2)), columns)
     with pytest.raises(ValueError, match=message):
