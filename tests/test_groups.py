@@ -334,8 +334,8 @@ def test_the_constant_of_the_norm_against_fifty_digits(d):
 @each_group
 @pytest.mark.parametrize("d", [2, 3, 4, 5])
 def test_variances_are_those_of_an_exact_rule(group, d):
-    # v^2 (g.x)^2 times |g|^2, which group 2 does not need, is a polynomial of degree up to 6. Half of
-    # its mean lies where g.x is positive; the length is independent of the rest and drops out.
+    # v^2 (g.x)^2 times |g|^2, which group 2 does not need, is a polynomial of degree up to 6. Half
+    # of its mean lies where g.x is positive; the length is independent of the rest.
     roots, weights = np.polynomial.hermite_e.hermegauss(4)
     points = np.array(list(itertools.product(roots, repeat=d))).T
     share = np.array([math.prod(w) for w in itertools.product(weights / weights.sum(), repeat=d)])
