@@ -71,9 +71,7 @@ def main() -> None:
             start = time.perf_counter()
             with make(workers) as executor:
                 # The first tasks wait for the workers to import the library.
-                simulate.mae(
-                    2, 1, 1, [groups.NORM], workers, np.random.default_rng(1), executor, False
-                )
+                simulate.mae(2, 1, 1, [groups.NORM], workers, 1, executor=executor, progress=False)
                 begin = time.perf_counter() - start
                 for sizes in SIZES:
                     figures = compare(sweep(sizes, executor), sweep(sizes), 5)

@@ -298,11 +298,13 @@ def _circles(d: int, axes: tuple[int, ...]) -> Iterator[tuple[float, Array]]:
         yield 1.0, np.ones((1, 1))
         return
     first, second, *others = (*axes, *(k for k in range(d) if k not in axes))
-    angle = 2 * np.pi * (np.arange(_ANGLES) + 0.5) / _ANGLES
+    # One quarter of the points around the circle; the others are their mirror images.
+    quarter = _ANGLES // 4
+    angle = 2 * np.pi * (np.arange(quarter) + 0.5) / _ANGLES
     # At d = 2 all of the length is in the plane.
     squared, weights = _beta_rule((d - 4) / 2) if others else (np.ones(1), np.ones(1))
     for r2, weight in zip(squared, weights, strict=True):
-        points = np.zeros((_ANGLES, d))
+        points = np.zeros((quarter, d))
         points[:, first] = np.sqrt(r2) * np.cos(angle)
         points[:, second] = np.sqrt(r2) * np.sin(angle)
         if others:

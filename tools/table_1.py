@@ -48,7 +48,9 @@ def draw(
 ) -> Array:
     """Return the errors, shape (8 rows of the table, draws, 4 columns)."""
     rng = np.random.default_rng(SEED)
-    rows = simulate.table1(INPUTS, draws, rng, executor, progress, checkpoint)
+    rows = simulate.table1(
+        INPUTS, draws, rng, executor=executor, progress=progress, checkpoint=checkpoint
+    )
     errors: Array = np.stack([rows[name] for name in COLUMNS], axis=1)
     return errors.reshape(len(simulate.TABLE_1), draws, len(COLUMNS))
 
@@ -69,6 +71,10 @@ def summary(errors: Array) -> dict[str, Any]:
         "rank_correlations": [
             [round(float(r), 3) for r in stats.spearmanr(table).statistic[np.triu_indices(4, 1)]]
             for table in errors
+        ],
+        # How often the four entries of a row all lie above the medians of their laws.
+        "all_above_median": [
+            digits((table > np.median(table, axis=0)).all(axis=1).mean(), 3) for table in errors
         ],
         "uniformity": uniformity(errors),
     }
