@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event, Lock, local
 from typing import Any, TypeVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from reluspec_lib._validation import check_count
 
@@ -51,7 +51,8 @@ def run(task: Callable[[int], Result], workers: int) -> list[Result]:
 
         def start(worker: int) -> Result:
             _current.stop = stop
-            return task(worker)
+            with _one_blas_thread:
+                return task(worker)
 
         with ThreadPoolExecutor(workers) as pool:
             try:
@@ -70,8 +71,9 @@ def run(task: Callable[[int], Result], workers: int) -> list[Result]:
 class _OneBlasThread:
     """Keeps BLAS from starting threads of its own, so that threads count once.
 
-    The limit belongs to the process. Callers overlap, so the first one in sets it and the last one
-    out restores what was there.
+    As a rule the limit belongs to the process. Callers overlap, so the first one in sets it and the
+    last one out restores what was there. Where BLAS is built with OpenMP it belongs to a thread,
+    and each one sets and restores its own.
     """
 
     def __init__(self) -> None:
@@ -79,22 +81,41 @@ class _OneBlasThread:
         self._callers = 0
         self._limit: Any = None
         self._controller: Any = None
+        self._of_threads = False
 
     def __enter__(self) -> None:
         with self._lock:
-            self._callers += 1
-            if self._callers > 1:
-                return
             # Looking the libraries up takes a millisecond, so it is done once.
             if self._controller is None:
                 self._controller = ThreadpoolController()
-            self._limit = self._controller.limit(limits=1, user_api="blas")
+                layers = {library.get("threading_layer") for library in self._controller.info()}
+                self._of_threads = "openmp" in layers
+            if self._of_threads:
+                limits = _current.__dict__.setdefault("limits", [])
+                limits.append(self._controller.limit(limits=1, user_api="blas"))
+                return
+            self._callers += 1
+            if self._callers == 1:
+                _free_control()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
+            if self._of_threads:
+                _current.limits.pop().restore_original_limits()
+                return
             self._callers -= 1
             if not self._callers:
+                _free_control()
                 self._limit.restore_original_limits()
+                _free_control()
+
+
+def _free_control() -> None:
+    """Let any thread set the limits: new threadpoolctl obeys the first one that did, and no other."""
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 _one_blas_thread = _OneBlasThread()

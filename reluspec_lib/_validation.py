@@ -114,13 +114,19 @@ def check_dtype(name: str, value: DTypeLike) -> np.dtype[Any]:
     return dtype
 
 
+def _check_real(array: Array) -> Array:
+    """Raise a TypeError where the entries are no real numbers; strings of digits are none."""
+    texts = array.dtype.kind == "O" and any(isinstance(entry, (str, bytes)) for entry in array.flat)
+    if array.dtype.kind not in "biufO" or texts:
+        raise TypeError
+    return array
+
+
 def as_floating(name: str, value: ArrayLike) -> Array:
     """Return a float32 or float64 array: float32 is kept, every other real type becomes float64."""
     check_unmasked(name, value)
     try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biufO":
-            raise TypeError
+        array = _check_real(np.asarray(value))
         array = array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from None
@@ -178,10 +184,7 @@ def check_interval(name: str, value: ArrayLike) -> Array:
     """Return points of [-1, 1] as a float64 array, or raise a ValueError."""
     check_unmasked(name, value)
     try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biufO":
-            raise TypeError
-        array = array.astype(np.float64)
+        array = _check_real(np.asarray(value)).astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be real numbers, got {value!r}") from None
     # The comparison is False for NaN, so NaN is refused with the rest.
