@@ -18,6 +18,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from reluspec_lib._validation import check_count, check_number
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def integral(
     Parameters
     ----------
     function : callable
-        Takes ``z`` and ``analytic`` (see the module's docstring), gives a ball.
+        Takes ``z`` and ``analytic`` (see the module's docstring), gives a ball or a real number.
     a, b : number, flint.arb, or callable
         The ends. An end that is no exact number, such as pi/2, is given as a function without
         arguments that computes it, so that it can be had in any precision.
@@ -126,7 +128,10 @@ def integral(
     True
     """
     flint = _flint()
+    function = _integrand(function)
     tolerance = check_number("tolerance", tolerance, positive=True)
+    if not isinstance(absolute, bool):
+        raise ValueError(f"absolute must be True or False, got {absolute!r}")
     bits = _bits(tolerance)
     found: Any = None
     for _ in range(_ATTEMPTS):
@@ -185,11 +190,14 @@ def half_sphere_mean(
     True
     """
     flint = _flint()
-    d = check_count("d", d)
+    function, d = _integrand(function), check_count("d", d)
     tolerance = check_number("tolerance", tolerance, positive=True)
     with flint.ctx.workprec(_bits(tolerance)):
         if d == 1:
-            value = flint.acb(function(flint.acb(1), False)).real / 2
+            at_one = function(flint.acb(1), False)
+            if not at_one.imag.contains(0):
+                raise ValueError(f"function must be real on [0, 1], at 1 it is {at_one}")
+            value = at_one.real / 2
         else:
 
             def half_pi() -> Any:
@@ -222,6 +230,23 @@ def _integrate(function: Any, a: Any, b: Any, **goals: Any) -> Any:
     return _flint().acb.integral(function, a, b, eval_limit=_EVALUATIONS, **goals)
 
 
+def _integrand(function: Any) -> Any:
+    """Return the function with answers that are complex balls, whatever kind of number they are."""
+    flint = _flint()
+    if not callable(function):
+        raise ValueError(f"function must be callable, got {function!r}")
+
+    def integrand(z: flint_.acb, analytic: bool) -> Any:
+        value = function(z, analytic)
+        if isinstance(value, (int, float, flint.arb)):
+            value = flint.acb(value)
+        if not isinstance(value, flint.acb):
+            raise ValueError(f"function must return a ball or a real number, got {value!r}")
+        return value
+
+    return integrand
+
+
 def _rough_size(function: Any, a: Any, b: Any) -> Any:
     """Return a lower bound of the absolute value of an integral, or the smallest bound tried."""
     flint = _flint()
@@ -243,7 +268,9 @@ def _end(name: str, value: Any) -> Any:
     flint = _flint()
     try:
         value = value() if callable(value) else value
-        if value is None:  # which flint takes for 0
+        if isinstance(value, np.number):
+            value = value.item()
+        if value is None or isinstance(value, bool):  # which flint takes for 0 and 1
             raise TypeError
         end = flint.arb(value)
     except (TypeError, ValueError):

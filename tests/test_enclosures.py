@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from flint import acb, arb, ctx
 from hypothesis import given
@@ -133,7 +134,44 @@ def test_integrands_that_are_not_real_are_refused():
         integral(lambda z, _: 1j * z + 1, 0, 1)
 
 
-@pytest.mark.parametrize("value", [None, "one", math.nan, math.inf, acb(0, 1), [0]])
+@pytest.mark.parametrize("value", [1, 1.0, arb(1), acb(1)])
+def test_integrands_may_be_constants_of_any_kind(value):
+    assert integral(lambda z, _: value, 0, 3).contains(3)
+    for d in (1, 3):
+        assert half_sphere_mean(lambda t, _: value, d).contains(0.5)
+
+
+@pytest.mark.parametrize("value", [None, "1", 1j, np.float32(1), np.ones(2), [1]])
+def test_integrands_that_give_no_ball_are_refused(value):
+    for call in (
+        lambda: integral(lambda z, _: value, 0, 1),
+        lambda: half_sphere_mean(lambda t, _: value, 1),
+        lambda: half_sphere_mean(lambda t, _: value, 3),
+    ):
+        with pytest.raises(ValueError, match=r"^function must return a ball or a real number, got"):
+            call()
+
+
+@pytest.mark.parametrize("value", [None, 1.0, "z", np.ones(2)])
+def test_what_cannot_be_called_is_no_integrand(value):
+    with pytest.raises(ValueError, match=r"^function must be callable, got "):
+        integral(value, 0, 1)
+    with pytest.raises(ValueError, match=r"^function must be callable, got "):
+        half_sphere_mean(value, 3)
+
+
+@pytest.mark.parametrize("value", [None, 1, np.ones(2), "yes"])
+def test_absolute_is_true_or_false(value):
+    with pytest.raises(ValueError, match=r"^absolute must be True or False, got "):
+        integral(lambda z, _: z, 0, 1, absolute=value)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.int64, int, float, str, arb])
+def test_ends_of_every_kind_of_number(kind):
+    assert integral(lambda z, _: 2 * z, kind(1), kind(3)).contains(8)
+
+
+@pytest.mark.parametrize("value", [None, True, "one", math.nan, math.inf, acb(0, 1), [0]])
 def test_ends_that_are_no_real_numbers_are_refused(value):
     for ends, name in (((value, 1), "a"), ((0, value), "b"), ((0, lambda: value), "b")):
         with pytest.raises(ValueError, match=f"^{name} must be "):
@@ -178,6 +216,12 @@ def test_functions_with_a_branch_cut_pass_the_flag_on():
     ball = half_sphere_mean(lambda t, analytic: t.sqrt(analytic=analytic), 3)
     with ctx.workprec(200):
         assert ball.contains(arb(1) / 3)
+
+
+def test_functions_that_are_not_real_have_no_mean():
+    for d in (1, 3):
+        with pytest.raises(ValueError, match=r"^function must be real on "):
+            half_sphere_mean(lambda t, _: 1j * t + 1, d)
 
 
 def test_means_that_cannot_be_enclosed_say_so():
