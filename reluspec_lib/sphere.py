@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ __all__ = [
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _STIRLING_FROM = 10.0
 
+# Up to this sum of dimension and powers, moments come from exact fractions.
+_SMALL = 40
+
 # Dimensions and powers above this are refused: half of a sum of some must stay a float.
 _LARGEST = 10**300
 
@@ -49,6 +53,13 @@ def log_gamma_ratio(x: float, s: float) -> float:
         return total / y
 
     return (x + s - 0.5) * math.log1p(s / x) + s * math.log(x) - s + tail(x + s) - tail(x)
+
+
+def _gamma_of_half(n: int) -> Fraction:
+    """Return Gamma(n/2) for n >= 1, divided by the square root of pi where n is odd."""
+    if n % 2 == 0:
+        return Fraction(math.factorial(n // 2 - 1))
+    return Fraction(math.factorial(n - 1), 4 ** (n // 2) * math.factorial(n // 2))
 
 
 def _check_size(name: str, value: Any, minimum: int = 1) -> int:
@@ -97,6 +108,15 @@ def absolute_moment(d: int, powers: Sequence[int]) -> float:
         raise ValueError(f"powers must be a sequence of integers >= 0, got {powers!r}") from None
     if len(powers) > d:
         raise ValueError(f"powers must have at most d = {d} entries, got {len(powers)}")
+    if d + sum(powers) <= _SMALL:
+        # A fraction times a power of pi: the nearest float, up to the rounding of that power.
+        total = sum(powers)
+        moment = _gamma_of_half(d) / _gamma_of_half(d + total)
+        roots = d % 2 - (d + total) % 2
+        for p in powers:
+            moment *= _gamma_of_half(p + 1)
+            roots -= p % 2
+        return float(moment) * math.pi ** (roots // 2)
     # The largest power p and the dimension d may change places: Gamma(d/2) Gamma((p+1)/2) is
     # symmetric in d and p + 1. Ratios with the smaller step are the more accurate ones.
     small, largest, total = powers[:-1], max(powers, default=0), sum(powers)
