@@ -65,6 +65,7 @@ def pooled_figure(pooled: Pooled) -> str:
         f'<text transform="translate(11 {(y(0) + TOP) / 2:.1f}) rotate(-90)" '
         'text-anchor="middle">checks</text></svg>'
         f"<figcaption>{count} simulated checks: distance of the mean from the stated value, as a "
-        f"normal variable, and the normal law (line). Root mean square {rms}, p = {p}.</figcaption>"
+        f"normal variable, and the normal law (line). Root mean square {rms}, "
+        f'<span class="nowrap">p = {p}</span>.</figcaption>'
         "</figure>\n"
     )
