@@ -393,7 +393,7 @@ def test_verification_page_shows_all_simulated_checks_together():
     pooled = book_record.pool(book_record.simulated(found))
     caption = text_of(figure.find("figcaption"))
     assert caption.startswith(f"{len(pooled.z)} simulated checks")
-    assert f"Root mean square {pooled.rms:.2f}, p = {pooled.p:.2f}." in caption
+    assert f"Root mean square {pooled.rms:.2f}, p = {pooled.p:.2g}." in caption
     assert "root mean square" in figure.find("svg")["aria-label"]
     assert len(figure.select("rect.bar")) > 5
 

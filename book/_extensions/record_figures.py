@@ -47,7 +47,7 @@ def pooled_figure(pooled: Pooled) -> str:
         for value in range(0, int(tallest) + 1, unit)
     )
     centre = x(0)
-    rms, p = f"{pooled.rms:.2f}", f"{pooled.p:.2f}"
+    rms, p = f"{pooled.rms:.2f}", f"{pooled.p:.2g}"
     inside = float(np.mean(np.abs(pooled.z) <= 1))
     alt = (
         f"Histogram of {count} distances in standard errors, with the normal curve: "
