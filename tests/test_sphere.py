@@ -238,6 +238,32 @@ def test_at_large_dimension_a_coordinate_is_gaussian_of_variance_one_over_d(d):
     np.testing.assert_allclose(density, gaussian, rtol=20 / d + 1e-11)
 
 
+@pytest.mark.parametrize("d", [2, 3, 5, 100, 10**12])
+@pytest.mark.parametrize("t", [3e-9, 3e-6, 0.49, 0.51, 0.9, 1 - 1e-10])
+def test_the_marginal_density_keeps_its_digits_at_the_pole_and_at_the_equator(d, t):
+    scale = mp.gamma(mp.mpf(d) / 2) / mp.gamma(mp.mpf(d - 1) / 2) / mp.sqrt(mp.pi)
+    log_density = mp.log(1 - mp.mpf(t) ** 2) * (mp.mpf(d - 3) / 2)
+    if log_density > -50:
+        value = sphere.marginal_density(d, t)
+        assert relative(value, scale * mp.exp(log_density)) < 2e-14 * (1 + abs(log_density))
+
+
+@pytest.mark.parametrize("d", [3, 4, 5, 100])
+def test_the_bivariate_density_is_the_power_of_the_height(d):
+    for a, b in ((0.0, 0.0), (0.1, -0.2), (0.6, 0.7)):
+        height = 1 - mp.mpf(a) ** 2 - mp.mpf(b) ** 2
+        expected = (d - 2) / (2 * mp.pi) * height ** (mp.mpf(d - 4) / 2)
+        assert relative(float(sphere.bivariate_density(d, a, b)), expected) < 1e-13
+
+
+@pytest.mark.parametrize("x", [0.5, 1, 9.5, 10, 10.5, 11, 100, 1e8])
+@pytest.mark.parametrize("s", [0, 0.5, 1, 1.5, 7, 50])
+def test_ratios_of_gamma_functions_across_the_point_where_the_series_starts(x, s):
+    with mp.workdps(60):
+        expected = mp.loggamma(mp.mpf(x) + s) - mp.loggamma(mp.mpf(x))
+    assert abs(sphere.log_gamma_ratio(x, s) - expected) <= 1e-15 * (4 + abs(expected))
+
+
 def test_densities_at_the_singular_edges():
     assert sphere.marginal_density(2, [-1.0, 1.0]).tolist() == [math.inf, math.inf]
     assert sphere.marginal_density(3, [-1.0, 1.0]) == pytest.approx([0.5, 0.5])
