@@ -13,7 +13,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluspec_lib._validation import Array, as_floating, check_count, check_number, check_rng
+from reluspec_lib._validation import (
+    Array,
+    RandomSource,
+    as_floating,
+    check_count,
+    check_number,
+    check_rng,
+)
 from reluspec_lib.resolvent import RandomFeatures
 
 __all__ = [
@@ -52,7 +59,7 @@ LAWS: dict[str, Law] = {
 }
 
 
-def sample_entries(law: str | Law, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def sample_entries(law: str | Law, shape: int | tuple[int, ...], rng: RandomSource) -> Array:
     """Return independent entries of a law.
 
     Parameters
@@ -60,9 +67,9 @@ def sample_entries(law: str | Law, shape: tuple[int, ...], rng: np.random.Genera
     law : str or callable
         "gaussian", "sign" (1 or -1 with equal chance), "uniform" or "student-t" (three degrees of
         freedom), each of mean 0 and variance 1; or a function of a generator and a shape.
-    shape : tuple of int
-        Shape of the array.
-    rng : numpy.random.Generator
+    shape : int or tuple of int
+        Shape of the array, without zeros.
+    rng : numpy.random.Generator or seed
         Source of randomness.
 
     Returns
@@ -72,7 +79,8 @@ def sample_entries(law: str | Law, shape: tuple[int, ...], rng: np.random.Genera
     Raises
     ------
     ValueError
-        If the law has no such name or does not return finite numbers of the shape.
+        If the law has no such name or does not return finite numbers of the shape, or a size is
+        not a positive integer.
 
     Examples
     --------
@@ -80,6 +88,8 @@ def sample_entries(law: str | Law, shape: tuple[int, ...], rng: np.random.Genera
     [[1.0, 1.0, -1.0], [-1.0, 1.0, 1.0]]
     """
     rng = check_rng(rng)
+    sizes = shape if isinstance(shape, tuple) else (shape,)
+    shape = tuple(check_count("shape", size) for size in sizes)
     if isinstance(law, str) and law in LAWS:
         law = LAWS[law]
     elif not callable(law):
@@ -95,7 +105,7 @@ def simulate_spectrum(
     n0: int,
     n1: int,
     m: int,
-    rng: np.random.Generator,
+    rng: RandomSource,
     *,
     entries: str | Law = "gaussian",
     bias_std: float = 0.0,
@@ -111,7 +121,7 @@ def simulate_spectrum(
         f: takes an ndarray, returns the values in the same shape.
     n0, n1, m : int
         Number of inputs, rows and columns: W is n1 x n0 and X is n0 x m.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or seed
         Source of randomness.
     entries : str or callable
         Law of the entries of X and of sqrt(n0) W, as in :func:`sample_entries`.
@@ -145,6 +155,7 @@ def simulate_spectrum(
     if not callable(activation):
         raise ValueError(f"activation must be callable, got {activation!r}")
     places = (0.0, *(check_number("kinks", kink) for kink in kinks))
+    rng = check_rng(rng)
     W = sample_entries(entries, (n1, n0), rng) / math.sqrt(n0)
     X = sample_entries(entries, (n0, m), rng)
     biases = _biases(n1, bias_std, bias, rng)
@@ -177,7 +188,7 @@ def eigenvalues(Y: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If ``Y`` is not a finite matrix.
+        If ``Y`` is not a finite matrix, or an eigenvalue is too large for a float.
 
     Examples
     --------
@@ -188,15 +199,24 @@ def eigenvalues(Y: ArrayLike) -> Array:
     if Y.ndim != 2:
         raise ValueError(f"Y must have shape (n1, m), got shape {Y.shape}")
     n1, m = Y.shape
-    found = np.linalg.eigvalsh((Y @ Y.T if n1 <= m else Y.T @ Y) / m)
+    # Products of entries may leave the range of floats where the eigenvalues do not.
+    size = float(np.abs(Y).max()) or 1.0
+    scaled = Y / size
+    found = np.linalg.eigvalsh((scaled @ scaled.T if n1 <= m else scaled.T @ scaled) / m)
     found = np.concatenate([np.zeros(n1 - len(found)), found])
     rounding = max(n1, m) * np.finfo(np.float64).eps * found[-1]
     found[found <= rounding] = 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        found = size * found * size
+    if not np.isfinite(found[-1]):
+        raise ValueError(
+            f"Y must have eigenvalues that a float holds, got entries up to {size:.3g}"
+        )
     return found
 
 
 def kolmogorov_smirnov(
-    eigenvalues: ArrayLike, cdf: Callable[[Array], Array], outliers: int = 0
+    eigenvalues: ArrayLike, cdf: Callable[[Array], ArrayLike], *, outliers: int = 0
 ) -> float:
     r"""Return the largest distance between the distribution of eigenvalues and a limit.
 
@@ -218,7 +238,8 @@ def kolmogorov_smirnov(
     Raises
     ------
     ValueError
-        If the eigenvalues are not a finite sequence, or none is left.
+        If the eigenvalues are not a finite sequence, none is left, or F does not return finite
+        real numbers, one for each point.
 
     Notes
     -----
@@ -241,9 +262,14 @@ def kolmogorov_smirnov(
     places, counts = np.unique(values, return_counts=True)
     above = np.cumsum(counts) / len(values)
     below = above - counts / len(values)
-    limit = cdf(np.concatenate([places, np.nextafter(places, -np.inf)]))
-    if limit.shape != (2 * len(places),) or not np.isfinite(limit).all():
-        raise ValueError(f"cdf must return one finite number for each of {2 * len(places)} points")
+    if not callable(cdf):
+        raise ValueError(f"cdf must be callable, got {cdf!r}")
+    points = np.concatenate([places, np.nextafter(places, -np.inf)])
+    limit = as_floating("values of cdf", cdf(points)).astype(np.float64, copy=False)
+    if limit.shape != points.shape:
+        raise ValueError(
+            f"cdf must return one number for each of {len(points)} points, got shape {limit.shape}"
+        )
     at, before = np.split(limit, 2)
     return float(max(np.abs(above - at).max(), np.abs(below - before).max()))
 

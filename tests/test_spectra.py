@@ -98,6 +98,18 @@ def test_eigenvalues_are_squared_singular_values(seed, n1, m, rank):
     assert np.sum(found == 0) == n1 - min(n1, m, rank)
 
 
+def test_eigenvalues_of_entries_whose_squares_no_float_holds():
+    Y = np.array([[3.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    for size in (1e-150, 1e150):
+        np.testing.assert_allclose(spectra.eigenvalues(Y * size) / size / size, [0, 1, 4.5])
+    assert spectra.eigenvalues(Y * 1e-200).tolist() == [0, 0, 0]
+    assert spectra.eigenvalues(np.zeros((2, 3))).tolist() == [0, 0]
+    with pytest.raises(
+        ValueError, match=r"^Y must have eigenvalues that a float holds, got .*e\+200"
+    ):
+        spectra.eigenvalues(Y * 1e200)
+
+
 @pytest.mark.parametrize(
     "Y, message",
     [
@@ -182,7 +194,7 @@ def test_centring_knows_of_kinks():
         ({"n0": 0}, "n0 must be an integer >= 1, got 0"),
         ({"n1": 2.5}, "n1 must be an integer >= 1, got 2.5"),
         ({"m": True}, "m must be an integer >= 1, got True"),
-        ({"rng": 1}, "rng must be a numpy.random.Generator"),
+        ({"rng": 1.5}, "rng must be a numpy.random.Generator"),
         ({"activation": "relu"}, "activation must be callable, got 'relu'"),
         ({"activation": lambda t: t[0]}, r"activation must keep the shape \(3, 4\), got.* \(4,\)"),
         ({"activation": lambda t: t / 0.0}, "values of the activation must be finite"),
@@ -207,11 +219,11 @@ def test_wrong_arguments_are_refused(changed, message):
 )
 def test_a_spectrum_lies_on_its_limit(f, bias_std, outliers):
     rng = np.random.default_rng(10)
-    model = RandomFeatures(f, 160 / 100, 160 / 200, bias_std)
+    model = RandomFeatures(f, 160 / 100, 160 / 200, bias_std=bias_std)
     found = spectra.simulate_spectrum(f, 160, 200, 100, rng, bias_std=bias_std)
-    assert spectra.kolmogorov_smirnov(found, model.cdf, outliers) < 0.02
+    assert spectra.kolmogorov_smirnov(found, model.cdf, outliers=outliers) < 0.02
     # In units that are wrong by half it does not.
-    assert spectra.kolmogorov_smirnov(1.5 * found, model.cdf, outliers) > 0.06
+    assert spectra.kolmogorov_smirnov(1.5 * found, model.cdf, outliers=outliers) > 0.06
 
 
 # --- the distance
@@ -239,10 +251,28 @@ def test_the_distance_is_a_supremum_also_where_both_sides_jump(seed, zeros, othe
     assert found == pytest.approx(gaps.max(), abs=1e-9)
 
 
+def test_a_distribution_function_may_return_a_list():
+    values = [0.25, 0.5]
+    assert spectra.kolmogorov_smirnov(values, lambda x: [min(max(v, 0), 1) for v in x]) == 0.5
+
+
+def test_a_seed_does_for_a_generator():
+    found = spectra.simulate_spectrum(np.tanh, 7, 5, 9, 4, bias_std=1.0)
+    again = spectra.simulate_spectrum(np.tanh, 7, 5, 9, np.random.default_rng(4), bias_std=1.0)
+    np.testing.assert_array_equal(found, again)
+    np.testing.assert_array_equal(
+        spectra.sample_entries("sign", 5, 3), spectra.sample_entries("sign", (5,), 3)
+    )
+    with pytest.raises(ValueError, match=r"^shape must be an integer >= 1, got 0$"):
+        spectra.sample_entries("sign", (2, 0), 3)
+
+
 def test_outliers_are_left_out_of_values_and_count():
     values = [0.5, 900.0, 0.25, 30.0]
     inside = spectra.kolmogorov_smirnov([0.25, 0.5], lambda x: np.clip(x, 0, 1))
-    assert spectra.kolmogorov_smirnov(values, lambda x: np.clip(x, 0, 1), 2) == inside == 0.5
+    assert (
+        spectra.kolmogorov_smirnov(values, lambda x: np.clip(x, 0, 1), outliers=2) == inside == 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,13 +282,13 @@ def test_outliers_are_left_out_of_values_and_count():
         ([[1.0]], np.cos, 0, r"eigenvalues must have shape \(n1,\)"),
         ([1.0, np.inf], np.cos, 0, r"eigenvalues must be finite, got inf at index \(1,\)"),
         ([1.0], np.cos, -1, r"outliers must be an integer >= 0, got -1"),
-        ([1.0], lambda x: x[:1], 0, r"cdf must return one finite number for each of 2 points"),
-        ([1.0], lambda x: x * np.nan, 0, r"cdf must return one finite number for each of 2 points"),
+        ([1.0], lambda x: x[:1], 0, r"cdf must return one number for each of 2 points"),
+        ([1.0], lambda x: x * np.nan, 0, r"values of cdf must be finite"),
     ],
 )
 def test_wrong_distances_are_refused(values, cdf, outliers, message):
     with pytest.raises(ValueError, match=message):
-        spectra.kolmogorov_smirnov(values, cdf, outliers)
+        spectra.kolmogorov_smirnov(values, cdf, outliers=outliers)
 
 
 # --- the stored run

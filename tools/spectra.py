@@ -125,7 +125,7 @@ def distance(k: int, n0: int, draw: int) -> float:
     found = spectra.simulate_spectrum(
         f, n0, n1, m, rng, entries=LAWS[case.law], centred=case.centred
     )
-    return spectra.kolmogorov_smirnov(found, model.cdf, outliers(case, model))
+    return spectra.kolmogorov_smirnov(found, model.cdf, outliers=outliers(case, model))
 
 
 def outliers(case: Case, model: RandomFeatures) -> int:

@@ -23,10 +23,18 @@ from reluspec_lib._validation import Array, as_floating, check_count, check_numb
 from reluspec_lib.resolvent._fixed_point import FixedPoint
 from reluspec_lib.resolvent._quartic import Quartic
 from reluspec_lib.resolvent._rows import Rows, gaussian_biases, relu, rows
+from reluspec_lib.resolvent._values import ByValue
 
 __all__ = ["ConvergenceError", "Outlier", "RandomFeatures", "Rows", "Solution", "relu"]
 
 _METHODS = ("quartic", "fixed-point")
+
+# A linear part or a noise below this share of the variance is left out of the equations: it moves
+# no eigenvalue that can be told from zero.
+_INVISIBLE = 1e-13
+
+# Every unit of this takes 60 kinds of row.
+_LARGEST_STD = 1e4
 
 # Points times kinds of row that the fixed point holds at once: 16 MiB for each of its arrays.
 _CHUNK = 2**20
@@ -47,8 +55,8 @@ class ConvergenceError(RuntimeError):
     """The equations were not solved to the accuracy that was asked for."""
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(ByValue):
     """Stieltjes transforms with a report on how they were found.
 
     Attributes
@@ -95,12 +103,13 @@ class RandomFeatures:
     ----------
     activation : callable
         f: takes an ndarray, returns the values in the same shape. :func:`relu` has closed forms.
+        In floats of less than 64 bits the integrals are as accurate as these.
     phi : float
         Ratio n0/m, positive.
     psi : float
         Ratio n0/n1, positive.
     bias_std : float
-        Standard deviation of the biases b_i, iid N(0, bias_std^2), at least 0.
+        Standard deviation of the biases b_i, iid N(0, bias_std^2), from 0 to 1e4.
     bias : array_like, optional
         Biases of the rows in place of their law, shape (n1,): the spectrum given these.
     kinks : sequence of float
@@ -120,9 +129,9 @@ class RandomFeatures:
     Raises
     ------
     ValueError
-        If the activation is constant, not finite, of a wrong shape or not smooth between its kinks,
-        a ratio is not a positive number, ``bias_std`` is negative, or both ways to give a bias are
-        used.
+        If the activation is constant, not finite, of a wrong shape, not smooth between its kinks or
+        grows too fast, if its variance is outside of 1e-300 to 1e300, a ratio is not a positive
+        number, ``bias_std`` is out of range, or both ways to give a bias are used.
 
     Notes
     -----
@@ -130,8 +139,13 @@ class RandomFeatures:
     E[He_2(Z) f(Z)] != 0 may move a few eigenvalues of order one out of the bulk.
 
     Integrals over Z are by Gauss-Legendre quadrature on short pieces that end at 0 and at the
-    kinks, which reaches rounding for sharp activations as well, where Gauss-Hermite does not; their
-    accuracy is checked. Biases of Gaussian law are replaced by equally spaced ones.
+    kinks, which reaches rounding for sharp activations as well, where Gauss-Hermite does not. A
+    second rule on the same pieces checks the accuracy; that E f(Z)^2 has ended within 38 standard
+    deviations, where the Gaussian weight is the smallest float, is checked apart. What an
+    activation does beyond is not known. Biases of Gaussian law are replaced by equally spaced ones.
+
+    A linear part or a noise below 1e-13 of eta is left out of the equations. Without noise some
+    eigenvalues may be 0 that are in truth below 1e-13 of eta; only :meth:`atom` tells them apart.
 
     Source: Pennington and Worah (2017), Benigni and Peche (2021), Piccolo and Schroeder (2021).
 
@@ -151,8 +165,8 @@ class RandomFeatures:
         activation: Callable[[Array], Array],
         phi: float,
         psi: float,
-        bias_std: float = 0.0,
         *,
+        bias_std: float = 0.0,
         bias: ArrayLike | None = None,
         kinks: Sequence[float] = (),
     ) -> None:
@@ -161,8 +175,8 @@ class RandomFeatures:
         self.phi = check_number("phi", phi, positive=True)
         self.psi = check_number("psi", psi, positive=True)
         self.bias_std = check_number("bias_std", bias_std)
-        if self.bias_std < 0:
-            raise ValueError(f"bias_std must be at least 0, got {bias_std!r}")
+        if not 0 <= self.bias_std <= _LARGEST_STD:
+            raise ValueError(f"bias_std must be from 0 to {_LARGEST_STD:g}, got {bias_std!r}")
         places = (0.0, *(check_number("kinks", kink) for kink in kinks))
         if bias is None:
             biases, weight = gaussian_biases(self.bias_std)
@@ -178,13 +192,24 @@ class RandomFeatures:
         self.mean = self.rows.average(self.rows.mean)
         self.zeta = self.rows.average(self.rows.zeta)
         self.eta = self.zeta + self.rows.average(self.rows.noise)
-        # Both solvers work with the eigenvalues in units of eta.
-        zeta, noise = self.rows.zeta / self.eta, self.rows.noise / self.eta
         self._alpha, self._gamma = 1 / self.psi, self.phi / self.psi
-        self._fixed_point = FixedPoint(self.rows, zeta, noise, self._alpha, self._gamma)
+        if not (math.isfinite(self._alpha) and 0 < self._gamma < math.inf):
+            raise ValueError(f"phi and psi must have a ratio that a float holds, got {phi}, {psi}")
+        # Both solvers work with the eigenvalues in units of eta.
+        parts = self.rows.zeta / self.eta, self.rows.noise / self.eta
+        shares = [self.rows.average(part) for part in parts]
+        zeta, noise = (
+            part * (share > _INVISIBLE) for part, share in zip(parts, shares, strict=True)
+        )
+        self._linear = not noise.any()
         self._quartic: Quartic | None = None
         if len(weight) == 1:
-            self._quartic = Quartic(float(zeta[0]), float(noise[0]), self._alpha, self._gamma)
+            self._quartic = Quartic(
+                float(zeta[0]), float(noise[0]), self._alpha, self._gamma, closed=self._closed()
+            )
+        self._fixed_point = FixedPoint(self.rows, zeta, noise, self._alpha, self._gamma)
+        # No eigenvalue lies above, in units of eta.
+        self._bound = 1.01 * self._fixed_point.bound()
 
     def __repr__(self) -> str:
         return (
@@ -195,8 +220,8 @@ class RandomFeatures:
     def solve(
         self,
         z: ArrayLike,
-        method: str | None = None,
         *,
+        method: str | None = None,
         tolerance: float = 1e-11,
         most_steps: int = 5000,
     ) -> Solution:
@@ -231,7 +256,7 @@ class RandomFeatures:
             points, self._method(method), tolerance, check_count("most_steps", most_steps)
         )
 
-    def stieltjes(self, z: ArrayLike, method: str | None = None) -> Array:
+    def stieltjes(self, z: ArrayLike, *, method: str | None = None) -> Array:
         r"""Return the Stieltjes transform of the bulk of M.
 
         .. math:: g(z) = \lim \frac{1}{n_1} \mathrm{tr}\,(M - z)^{-1}
@@ -250,9 +275,9 @@ class RandomFeatures:
         ValueError, ConvergenceError
             As :meth:`solve`.
         """
-        return self.solve(z, method).stieltjes
+        return self.solve(z, method=method).stieltjes
 
-    def density(self, x: ArrayLike, method: str | None = None) -> Array:
+    def density(self, x: ArrayLike, *, method: str | None = None) -> Array:
         """Return the density of the bulk of M, without its atom at zero.
 
         Parameters
@@ -265,7 +290,8 @@ class RandomFeatures:
         Returns
         -------
         ndarray of float64, shape of ``x``
-            It integrates to 1 - :meth:`atom`; 0 for x <= 0.
+            It integrates to 1 - :meth:`atom`, unless there are eigenvalues that cannot be told
+            from 0; it is 0 for x <= 0.
 
         Raises
         ------
@@ -288,9 +314,11 @@ class RandomFeatures:
         chosen = self._method(method)
         points = as_floating("x", x).astype(np.float64)
         result = np.zeros(points.shape)
-        positive = points > 0
-        if positive.any():
-            result[positive] = self._density(points[positive] / self.eta, chosen) / self.eta
+        with np.errstate(over="ignore", under="ignore"):
+            points = points / self.eta
+        inside = (points > 0) & (points <= self._bound)
+        if inside.any():
+            result[inside] = self._density(points[inside], chosen) / self.eta
         return result
 
     def cdf(self, x: ArrayLike) -> Array:
@@ -304,15 +332,15 @@ class RandomFeatures:
         Returns
         -------
         ndarray of float64, shape of ``x``
-            Absolute error below 1e-6, with bias 2e-3; there what is smaller than 1e-14 times the
-            largest eigenvalue counts as zero.
+            Absolute error below 1e-6, with bias 2e-3. What is smaller than 1e-14 times the largest
+            eigenvalue counts as zero.
 
         Raises
         ------
         ValueError
             If ``x`` is not finite.
         ConvergenceError
-            If the density does not integrate to 1 - :meth:`atom` to that error.
+            If the density does not integrate to one, with the atom, to that error.
 
         Examples
         --------
@@ -330,7 +358,7 @@ class RandomFeatures:
             support = np.maximum(support, support[0, 1] * 10.0**-_EDGE_DECADES)
             below = self._mass_below(*support[0].tolist())
         else:
-            below = self.atom()
+            below = self._missing(self._linear)
         result, total = np.where(points < 0, 0.0, below), below
         for lower, upper in support:
             values = np.zeros_like(t)
@@ -339,10 +367,10 @@ class RandomFeatures:
                 width = math.log(upper / lower)
                 inner = lower * np.exp(width * share)
                 values[1:-1] = self.density(inner) * inner * crowding * width
-                position = np.log(np.maximum(points, lower) / lower) / width
+                position = np.log(np.clip(points, lower, upper) / lower) / width
             else:
                 values[1:-1] = self.density(upper * share) * crowding * upper
-                position = points / upper
+                position = np.clip(points, 0, upper) / upper
             mass = CubicSpline(t, values).antiderivative()
             result += mass(special.betaincinv(_CDF_POWER, _CDF_POWER, np.clip(position, 0, 1)))
             total += float(mass(1.0))
@@ -374,15 +402,14 @@ class RandomFeatures:
         The upper edge that belongs to biases within 7.5 standard deviations is given, also for
         activations whose rows grow with the bias, for which there is none in the limit.
         """
-        upper = 1.01 * self._fixed_point.bound()
         if self._quartic is not None:
-            return self._quartic.intervals(upper) * self.eta
-        grid = upper * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID)
+            return self._quartic.intervals(self._bound) * self.eta
+        grid = self._bound * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID)
         inside = np.flatnonzero(self._density(grid, "fixed-point") > 0)
         if not inside.size:  # pragma: no cover - the bound holds the whole spectrum
             raise ConvergenceError("no point of the support was found")
         first, last = int(inside[0]), int(inside[-1])
-        lower = 0.0 if first == 0 else self._edge(grid[first], grid[first - 1])
+        lower = 0.0 if self._closed() or first == 0 else self._edge(grid[first], grid[first - 1])
         return np.array([[lower, self._edge(grid[last], grid[last + 1])]]) * self.eta
 
     def atom(self) -> float:
@@ -391,14 +418,26 @@ class RandomFeatures:
         Returns
         -------
         float
-            Exact: rows with noise are as independent as the m columns allow, rows without
-            (a linear f) span at most n0 dimensions.
+            Exact: rows with noise are as independent as the m columns allow, and every row has
+            noise unless f(t) = a + c t, when all of them span at most n0 dimensions.
         """
-        share = self.rows.weight
-        noisy = self.rows.noise > 0
-        linear = float(share[~noisy & (self.rows.zeta > 0)].sum())
-        rank = float(share[noisy].sum()) + min(linear, 1 / self._alpha)
-        return max(0.0, 1 - min(rank, 1 / self._gamma))
+        return self._missing(self.rows.affine)
+
+    def _missing(self, linear: bool) -> float:
+        """Return the share of missing rank, with or without noise in the rows."""
+        rank = min(1.0, 1 / self._gamma)
+        return 1 - (min(rank, 1 / self._alpha) if linear else rank)
+
+    def _closed(self) -> bool:
+        """Tell whether there is no gap at zero.
+
+        Among n0, n1 and m (without noise), or n1 and m (with), the two smallest are equal. Equal
+        sizes give ratios that are equal as floats as well.
+        """
+        if not self._linear:
+            return self.phi == self.psi
+        ties = (self.psi == 1 and self.phi <= 1), (self.phi == 1 and self.psi <= 1)
+        return any(ties) or self.phi == self.psi >= 1
 
     def outlier(self, n1: int) -> Outlier | None:
         r"""Return the eigenvalue of order n1 that the mean of the activation causes.

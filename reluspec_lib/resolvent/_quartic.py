@@ -39,8 +39,12 @@ _TOUCHING = 1e-6
 class Quartic:
     """The polynomials in q, and the branch of its roots that is a Stieltjes transform."""
 
-    def __init__(self, zeta: float, noise: float, alpha: float, gamma: float) -> None:
+    def __init__(
+        self, zeta: float, noise: float, alpha: float, gamma: float, *, closed: bool
+    ) -> None:
         self.zeta, self.noise, self.alpha, self.gamma = zeta, noise, alpha, gamma
+        # Whether the support reaches down to 0, which no computed edge could decide.
+        self.closed = closed
         q = Polynomial([0.0, 1.0])
         D = 1 + alpha * zeta * q
         N = D * (1 - noise * q) - zeta * q
@@ -148,9 +152,10 @@ class Quartic:
         """Return the intervals of the support of the density below a bound, shape (k, 2)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.unique(self.z(self._critical_points()))
-        # An edge that differs from 0 by rounding is 0. Where D is nearly 0, rounding makes large z.
+        # What differs from 0 by rounding is 0. Where D is nearly 0, rounding makes large z.
         ends = np.concatenate([[0.0], z[(z > _SMALLEST_EDGE * bound) & (z < bound)]])
         filled = self.density((ends[:-1] + ends[1:]) / 2) != 0
+        filled[0] |= self.closed
         # Edges are where filled and empty pieces meet.
         changes = np.flatnonzero(np.diff(np.concatenate([[False], filled, [False]])))
         return ends[changes].reshape(-1, 2)

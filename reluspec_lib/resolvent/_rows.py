@@ -5,29 +5,48 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from reluspec_lib._validation import Array
+from reluspec_lib.resolvent._values import ByValue
 
 __all__ = ["Activation", "Rows", "gaussian_biases", "relu", "rows"]
 
 Activation = Callable[[Array], Array]
 
-# Pieces of the quadrature: beyond this radius the weight of the Gaussian is below 1e-31, and the
-# nodes on a piece give 15 digits of a function that varies on the scale of a piece.
-_RADIUS = 12.0
-_PIECE = 0.5
+# Pieces of the quadrature reach as far as the weight of the Gaussian is a positive float, so that a
+# row whose values are far out is found, and growth that the Gaussian does not bound is seen. They
+# are longer where the weight is below 1e-31.
+_RADIUS = 38.5
+_ENDS = np.concatenate(
+    [np.linspace(-_RADIUS, -12, 21), np.linspace(-12, 12, 49)[1:-1], np.linspace(12, _RADIUS, 21)]
+)
+_LAST = _ENDS[-2]
+# The nodes on a piece give 15 digits of a function that varies on the scale of the piece. Pieces
+# shrink towards a kink, for roots and logarithms there and for activations that nearly have one.
 _NODES = 24
-# Pieces become shorter towards a kink, for activations that only come close to having one there.
-_NEAR = np.array([-0.2, -0.08, -0.03, -0.01, 0.0, 0.01, 0.03, 0.08, 0.2])
+_FEWER_NODES = 16
+_NEAR = 0.2 / 4.0 ** np.arange(15)
 
-# Two quadratures that differ by more than this say that the activation is not smooth in the pieces.
+# Two quadratures that differ by more than this say that the activation is not smooth in the pieces;
+# as much as this of the root mean square over all rows does not matter.
 _SMOOTH = 1e-9
+_NEGLIGIBLE = 1e-15
+# The outermost pieces hold no more than this of the mean square, else there may be more beyond.
+_TAIL = 1e-13
 
-# A mean below this, relative to the whole, is rounding; so is a part of the variance.
-_ROUNDING = 1e-13
+# What remains of an activation after its linear part, relative to its size, is rounding below this:
+# more than one rounding of a float, since the activation may have lost digits by itself.
+_ROUNDING = 2.0**-40
+# A mean below this, relative to the whole, is rounding.
+_MEAN_ROUNDING = 1e-13
+
+# Variances in between lose no digits.
+_LEAST, _LARGEST = 1e-300, 1e300
 
 # Biases: equally spaced nodes, which are as good as Gauss-Hermite for smooth functions, and sit
 # where the weight is. Beyond this many standard deviations the weight is below 1e-13.
@@ -36,8 +55,8 @@ _FEWEST_BIASES = 257
 _BIASES_PER_UNIT = 60
 
 
-@dataclass(frozen=True)
-class Rows:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows(ByValue):
     """The kinds of row of Y that differ by their bias, with the Gaussian integrals of each.
 
     Attributes
@@ -49,10 +68,14 @@ class Rows:
     zeta : ndarray
         The squared linear coefficient (E[Z f(Z + b)])^2.
     noise : ndarray
-        eta - zeta, with eta the variance of f(Z + b).
+        eta - zeta, with eta the variance of f(Z + b); 0 where it is too small to be told from
+        rounding.
     hermite2, hermite4 : ndarray
         E[He_2(Z) f(Z + b)] and E[He_4(Z) f(Z + b)], He_k the Hermite polynomials; only the outlier
         depends on them.
+    affine : bool
+        Whether f(t) = a + c t: then no row has noise. For any other f every row has, however
+        little.
     """
 
     weight: Array
@@ -61,10 +84,25 @@ class Rows:
     noise: Array
     hermite2: Array
     hermite4: Array
+    affine: bool
 
     def average(self, values: Array) -> float:
         """Return the mean over rows of values that belong to their kinds."""
         return float(self.weight @ values)
+
+
+class _Integrals(NamedTuple):
+    """The integrals of one row, of f divided by a scale."""
+
+    scale: float
+    mean: float
+    linear: float
+    square: float
+    noise: float
+    hermite2: float
+    hermite4: float
+    rounding: float
+    outside: float
 
 
 def relu(t: Array) -> Array:
@@ -75,13 +113,19 @@ def relu(t: Array) -> Array:
 def rows(activation: Activation, biases: Array, weight: Array, kinks: Sequence[float]) -> Rows:
     """Return the kinds of row of an activation, one for each bias."""
     if activation is relu:
-        mean, zeta, noise, second, fourth = _relu_integrals(biases)
+        found, affine = np.array(_relu_integrals(biases)), False
     else:
-        found = [_integrals(activation, float(bias), kinks) for bias in biases]
-        mean, zeta, noise, second, fourth = np.array(found).T
-    if not (weight @ (zeta + noise) > 0):
+        found, affine = _by_quadrature(activation, biases, weight, kinks)
+    variance = float(weight @ (found[1] + found[2]))
+    if affine and variance == 0:
         raise ValueError("activation must not be constant: it leaves no bulk")
-    return Rows(weight, mean, zeta, noise, second, fourth)
+    if not _LEAST < variance < _LARGEST:
+        raise ValueError(
+            f"activation must have a variance between {_LEAST:g} and {_LARGEST:g}, got values "
+            f"with a variance of {variance:.3g}; scale it"
+        )
+    mean, zeta, noise, second, fourth = found
+    return Rows(weight, mean, zeta, noise, second, fourth, affine)
 
 
 def gaussian_biases(std: float) -> tuple[Array, Array]:
@@ -93,61 +137,145 @@ def gaussian_biases(std: float) -> tuple[Array, Array]:
 
 
 def _relu_integrals(b: Array) -> tuple[Array, Array, Array, Array, Array]:
-    density = np.exp(-(b**2) / 2) / math.sqrt(2 * math.pi)
-    zeta = special.ndtr(b) ** 2
-    # ReLU(t) - t/2 = |t|/2 is even, so the noise is even in b; at -|b| its terms are small.
-    below = -np.abs(b)
-    tail = special.ndtr(below)
-    mean = below * tail + density
-    noise = (1 + below**2) * tail + below * density - mean**2 - tail**2
-    return b * special.ndtr(b) + density, zeta, np.maximum(noise, 0), density, (b**2 - 1) * density
+    """Return mean, zeta, noise, hermite2 and hermite4 for each bias."""
+    density = np.exp(-b * b / 2) / math.sqrt(2 * math.pi)
+    slope = special.ndtr(b)
+    # ReLU(t) - t/2 = |t|/2 is even, so the noise is even in b. At -|b| all terms are multiples of
+    # the density, whose rounding would not cancel, by Mills' ratio.
+    size = np.abs(b)
+    ratio = math.sqrt(math.pi / 2) * special.erfcx(size / math.sqrt(2))
+    noise = density * ((1 + size * size) * ratio - size)
+    noise -= (density * (1 - size * ratio)) ** 2 + (density * ratio) ** 2
+    noise = np.maximum(noise, 0)
+    mean = np.where(b < 0, density * (1 - size * ratio), b * slope + density)
+    return mean, slope**2, noise, density, (b * b - 1) * density
 
 
-def _integrals(f: Activation, b: float, kinks: Sequence[float]) -> tuple[float, ...]:
-    """Return mean, zeta, noise, hermite2 and hermite4 of f(Z + b) by quadrature between kinks."""
-    z, weight, values = _sample(f, b, kinks, _NODES)
-    mean, linear, square = (float(weight @ g) for g in (values, z * values, values**2))
-    coarse_z, coarse_weight, coarse = _sample(f, b, kinks, _NODES - 8)
-    size = math.sqrt(square)
-    for fine, rough, scale in (
-        (mean, coarse_weight @ coarse, size),
-        (linear, coarse_weight @ (coarse_z * coarse), size),
-        (square, coarse_weight @ coarse**2, square),
+def _by_quadrature(
+    f: Activation, biases: Array, weight: Array, kinks: Sequence[float]
+) -> tuple[Array, bool]:
+    """Return mean, zeta, noise, hermite2 and hermite4 for each bias, and whether f is affine."""
+    fine = [_integrals(f, float(bias), kinks, _NODES) for bias in biases]
+    coarse = [_integrals(f, float(bias), kinks, _FEWER_NODES) for bias in biases]
+    sizes = np.array([row.scale * math.sqrt(row.square) for row in fine])
+    whole = float(np.max(np.sqrt(weight) * sizes))
+    for bias, row, rough in zip(biases, fine, coarse, strict=True):
+        _check_accuracy(float(bias), row, rough, whole, kinks)
+    affine = all(row.noise == 0 for row in fine) and _is_affine(f, kinks)
+    with np.errstate(over="ignore", under="ignore"):
+        scale = np.array([row.scale for row in fine])
+        linear = np.array([row.linear for row in fine])
+        noise = np.array([row.noise for row in fine])
+        mean, second, fourth = np.array([(r.mean, r.hermite2, r.hermite4) for r in fine]).T
+        found = np.array(
+            [
+                scale * mean,
+                (scale * linear) ** 2,
+                (scale * np.sqrt(noise)) ** 2,
+                scale * second,
+                scale * fourth,
+            ]
+        )
+    return found, affine
+
+
+def _is_affine(f: Activation, kinks: Sequence[float]) -> bool:
+    """Tell whether f has no noise around its kinks, where rows with large biases do not see it."""
+    try:
+        return all(_integrals(f, place, kinks, _NODES).noise == 0 for place in kinks)
+    except ValueError:
+        return False
+
+
+def _check_accuracy(
+    b: float, row: _Integrals, rough: _Integrals, whole: float, kinks: Sequence[float]
+) -> None:
+    """Compare two quadratures, and look for an end, relative to the row or to the whole."""
+    unit = max(row.scale, rough.scale)
+    if unit == 0:
+        return
+    one, other = row.scale / unit, rough.scale / unit
+    square, negligible = one * one * row.square, _NEGLIGIBLE * whole / unit
+    size, tolerance = math.sqrt(square), max(_SMOOTH, row.rounding)
+    if not one * one * row.outside <= _TAIL * square + negligible * negligible:
+        raise ValueError(
+            "activation must grow so slowly that E f(Z)^2 is finite and lies within "
+            f"{_RADIUS:g} standard deviations{f' of the bias {b:g}' if b else ''}; a share of "
+            f"{row.outside / row.square:.2g} lies at the ends of that range"
+        )
+    for found, again, scale, least in (
+        (one * row.mean, other * rough.mean, size, negligible),
+        (one * row.linear, other * rough.linear, size, negligible),
+        (square, other * other * rough.square, square, negligible * negligible),
     ):
-        if not abs(rough - fine) <= _SMOOTH * scale:
+        if not abs(found - again) <= tolerance * scale + least:
             places = ", ".join(f"{kink:g}" for kink in kinks)
             raise ValueError(
                 f"activation must be smooth between its kinks, named so far: {places}; two "
-                f"quadratures of one Gaussian integral give {fine:.10g} and {rough:.10g}"
+                f"quadratures of one Gaussian integral, divided by {unit:.3g}, give {found:.10g} "
+                f"and {again:.10g}"
             )
-    remainder = values - mean - linear * z
-    noise = float(weight @ remainder**2)
-    least = _ROUNDING * (linear**2 + noise) + (_ROUNDING / 10 * mean) ** 2
-    return (
-        0.0 if abs(mean) <= _ROUNDING * size else mean,
-        0.0 if linear**2 <= least else linear**2,
-        0.0 if noise <= least else noise,
-        float((weight * (z**2 - 1)) @ remainder),
-        float((weight * (z**4 - 6 * z**2 + 3)) @ remainder),
+
+
+def _integrals(f: Activation, b: float, kinks: Sequence[float], nodes: int) -> _Integrals:
+    """Return the Gaussian integrals of f(Z + b) by quadrature between kinks."""
+    z, root, values, rounding = _sample(f, b, kinks, nodes)
+    # With the root of the weight on each factor nothing underflows that matters.
+    part = values * root
+    scale = float(np.abs(part).max())
+    if scale == 0:
+        return _Integrals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, rounding, 0.0)
+    part /= scale
+    square = float(part @ part)
+    outside = part[np.abs(z) > _LAST]
+    mean, linear = float(part @ root), float(part @ (z * root))
+    square_z = z * z
+    remainder = part - mean * root - linear * z * root
+    noise, size = float(remainder @ remainder), math.sqrt(square)
+    return _Integrals(
+        scale,
+        0.0 if abs(mean) <= _MEAN_ROUNDING * size else mean,
+        0.0 if abs(linear) <= rounding * size else linear,
+        square,
+        0.0 if noise <= (rounding * size) ** 2 else noise,
+        float(remainder @ ((square_z - 1) * root)),
+        float(remainder @ ((square_z * (square_z - 6) + 3) * root)),
+        rounding,
+        float(outside @ outside),
     )
+
+
+@cache
+def _legendre(nodes: int) -> tuple[Array, Array]:
+    """Return the points and weights of Gauss and Legendre on [-1, 1]."""
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    return points, weights
 
 
 def _sample(
     f: Activation, b: float, kinks: Sequence[float], nodes: int
-) -> tuple[Array, Array, Array]:
-    """Return Gauss-Legendre nodes of the standard Gaussian with their weights, and f(z + b)."""
-    ends = np.arange(-_RADIUS, _RADIUS + _PIECE, _PIECE)
-    near = np.add.outer(np.asarray(kinks) - b, _NEAR).ravel()
-    ends = np.union1d(ends, near[np.abs(near) < _RADIUS])
-    points, gauss = np.polynomial.legendre.leggauss(nodes)
+) -> tuple[Array, Array, Array, float]:
+    """Return Gauss-Legendre nodes z for the standard Gaussian with the roots of their weights.
+
+    With them f(z + b) and how much of its size may be rounding.
+    """
+    near = np.add.outer(np.asarray(kinks) - b, np.concatenate([-_NEAR, [0.0], _NEAR])).ravel()
+    ends = np.union1d(_ENDS, near[np.abs(near) < _RADIUS])
+    points, gauss = _legendre(nodes)
     half = np.diff(ends)[:, None] / 2
     z = (ends[:-1, None] + half * (1 + points)).ravel()
-    weight = (half * gauss).ravel() * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    values = np.asarray(f(z + b))
-    if values.shape != z.shape or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-        finite = values.dtype.kind in "biuf" and bool(np.isfinite(values).all())
+    root = np.sqrt(half * gauss).ravel() * np.exp(-z * z / 4) / (2 * math.pi) ** 0.25
+    # Far out an activation may overflow on its way to a finite value.
+    with np.errstate(all="ignore"):
+        values = np.asarray(f(z + b))
+    numbers = values.dtype.kind in "biuf"
+    if values.shape != z.shape or not numbers or not np.isfinite(values).all():
+        finite = numbers and bool(np.isfinite(values).all())
         raise ValueError(
             f"activation must return finite real numbers in the shape of its argument {z.shape}, "
             f"got shape {values.shape}{'' if finite else ' with entries that are not finite'}"
         )
-    return z, weight, values.astype(np.float64)
+    rounding = _ROUNDING
+    if values.dtype.kind == "f":
+        rounding = max(rounding, 32 * float(np.finfo(values.dtype).eps))
+    return z, root, values.astype(np.float64), rounding
