@@ -47,6 +47,13 @@ def full_ledger():
 # --- the ledger
 
 
+def test_an_estimate_shows_two_digits_of_its_error(ledger):
+    result = ledger.simulation("mean", estimates(2.0, 0.0123), 2.001).result
+    assert result == "2.0000 ± 0.0012 against 2.001, z = -0.8, 100 draws"
+    result = ledger.simulation("mean", estimates(2000.0, 123.0), 2001.0, sensitivity=1).result
+    assert result == "2000 ± 12 against 2001, z = -0.1, 100 draws"
+
+
 @pytest.mark.parametrize("statement", ["", None, 3, b"theorem"])
 def test_a_statement_without_a_name_is_refused(statement):
     with pytest.raises(ValueError, match=r"^statement must be a non-empty string, got "):
@@ -185,6 +192,14 @@ def test_absolute_differences_serve_where_the_reference_vanishes(ledger):
         ledger.numeric("zero", [0.01], [0], 1e-3, absolute=True)
 
 
+def test_errors_of_1e_9_and_more_are_shown_with_the_sensitivity(ledger):
+    check = ledger.numeric("a", [1 + 2e-7, 1.0], [1.0, 1.0], 1e-6)
+    assert (check.error, check.sensitivity) == ("2e-07", 1.2e-6)
+    assert ledger.numeric("a", [1.1e-9], [0], 1e-6, absolute=True).error == "1.1e-09"
+    assert ledger.numeric("a", [1e-9], [0], 1e-6, absolute=True).error == "1e-09"
+    assert ledger.numeric("a", [0.9e-9], [0], 1e-6, absolute=True).error == "≤ 1e-06"
+
+
 def test_errors_near_rounding_are_shown_as_the_bound(ledger):
     assert ledger.numeric("a", 1 + 1e-14, 1.0, 1e-12).error == "≤ 1e-12"
     assert ledger.numeric("a", 1 + 3e-15, 1.0, 1e-12) == ledger.numeric("a", 1.0, 1.0, 1e-12)
@@ -279,6 +294,18 @@ def test_an_enclosure_that_is_too_wide_certifies_nothing(ledger, side):
     with pytest.raises(CheckFailed, match=r"relative difference up to 0.001, allowed 0.0005$"):
         ledger.certified("value", [2.0], [bounds], 5e-4)
     ledger.certified("value", [2.0], [bounds], 2e-3)
+
+
+def test_failures_of_enclosures_show_all_bounds(ledger):
+    with pytest.raises(CheckFailed) as failure:
+        ledger.certified("value", [[1.0], [2.5]], [[(1, 1)], [(2, 2.25)]])
+    assert str(failure.value) == (
+        "value: value 2.5 against [2, 2.25] at position 1: relative difference up to 0.25, "
+        "allowed 1e-12"
+    )
+    with pytest.raises(CheckFailed) as failure:
+        ledger.inequality("order", [[(0, 1)], [(2, 3)]], [[(2, 3)], [(2.5, 4)]])
+    assert str(failure.value) == "order: at position 1 [2, 3] is not below [2.5, 4]"
 
 
 def test_the_error_is_relative_to_the_bound_nearer_to_zero(ledger):
@@ -627,6 +654,51 @@ def test_the_table_has_a_row_for_each_check():
         ("simulation", "M"),
         ("rate", "R"),
     ]
+
+
+def test_the_table_is_this():
+    ledger = Ledger("theorem-0-0")
+    ledger.numeric("sum", [1.5], [1.0], 1)
+    assert ledger._repr_html_() == (
+        '<table class="reluspec-ledger"><caption>theorem-0-0: symbolic missing, numeric passed, '
+        'simulation missing</caption><thead><tr><th scope="col">Layer</th>'
+        '<th scope="col">Check</th><th scope="col">Result</th><th scope="col">Error</th>'
+        '<th scope="col">Sensitivity</th></tr></thead><tbody><tr id="check-theorem-0-0-1">'
+        '<td><abbr title="numeric">N</abbr></td><td>sum</td><td>1 value</td><td>0.5</td>'
+        "<td>1.5</td></tr></tbody></table>"
+    )
+    assert str(ledger) == (
+        "theorem-0-0: symbolic missing, numeric passed, simulation missing\n"
+        "  N passed: sum: 1 value; rejects an error of 1.5"
+    )
+    assert ledger.record() == {
+        "version": 2,
+        "statement": "theorem-0-0",
+        "status": {"S": "missing", "N": "passed", "M": "missing"},
+        "worst_error": "0.5",
+        "sensitivity": None,
+        "rate": None,
+        "checks": [
+            {
+                "layer": "N",
+                "name": "sum",
+                "result": "1 value",
+                "error": "0.5",
+                "sensitivity": 1.5,
+                "equations": [],
+                "z": None,
+                "draws": None,
+                "certified": False,
+            }
+        ],
+    }
+
+
+def test_the_worst_error_is_the_largest_number_and_not_the_longest_text(ledger):
+    ledger.numeric("a", 1 + 2e-7, 1.0, 1e-6)
+    ledger.numeric("b", 1.0, 1.0, 1e-4)
+    ledger.numeric("c", 1 + 9e-6, 1.0, 1e-3)
+    assert ledger.record()["worst_error"] == "≤ 0.0001"
 
 
 def test_the_table_tells_what_is_exact_and_what_is_certified():
