@@ -1,7 +1,9 @@
 r"""The quadratic losses of the readout weights, and functions of their matrix.
 
 Gradient methods on v^T A v/2 - b^T v change v by growth(A) (b - A v), where growth is a function of
-the eigenvalues for each time. A is the Fisher information J, or J_n on a sample.
+the eigenvalues for each time. A is the Fisher information J, or J_n on a sample. The force b - A v
+lies in the range of A. So eigenvalues that rounding cannot tell from 0 count as 0, and nothing is
+learned along them: there the force would be rounding, multiplied by the time.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ from reluspec_lib import fisher
 from reluspec_lib._validation import Array
 from reluspec_lib.network import features
 
-__all__ = ["Population", "Sample", "exponential", "single_input_bound", "solve"]
+__all__ = [
+    "MOST_PRODUCTS",
+    "Population",
+    "Sample",
+    "exponential",
+    "power_of_two",
+    "single_input_bound",
+    "solve",
+]
 
 # Up to this many units or inputs an eigendecomposition is quick; beyond, Lanczos.
 _DENSE_SIDE = 400
@@ -28,12 +38,36 @@ _HELD_WIDTH = 2500
 # Entries of a block of pairs of units: some arrays of 2 MB.
 _BLOCK = 250_000
 
+_EPS = float(np.finfo(np.float64).eps)
+
 # What the last Lanczos steps may still have changed, relative to the norm of the solution. Rounding
-# of the force in the directions of small eigenvalues grows with time, and that is the other limit.
+# of the force in the directions of small eigenvalues grows with time, until these directions are
+# learned, and that is the other limit.
 _TOLERANCE = 1e-13
-_ROUNDING = 0.1 * np.finfo(np.float64).eps
+_ROUNDING = 0.1 * _EPS
+
+# Products that scipy's expm_multiply may take, about: a minute for the largest J that is held.
+MOST_PRODUCTS = 100_000
 
 Growth = Callable[[Array], Array]
+
+
+def power_of_two(array: Array) -> float:
+    """Return a power of two that is at most twice the largest entry, for exact scaling."""
+    largest = float(np.abs(array).max(initial=0))
+    return 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000) if largest else 1.0
+
+
+def length_of(vector: Array) -> float:
+    """Return the Euclidean norm of a vector of any size."""
+    scale = power_of_two(vector)
+    return scale * float(np.linalg.norm(vector / scale))
+
+
+def unlearned(values: Array, size: int) -> Array:
+    """Return which eigenvalues cannot be told from 0, given the size of the matrix."""
+    below: Array = values <= size * _EPS * values.max(initial=0)
+    return below
 
 
 class Population:
@@ -43,6 +77,7 @@ class Population:
         self.W = W
         self.size = self.side = W.shape[1]
         self.trace = fisher.trace(W)
+        self.scale = 1.0
         self.held = fisher.matrix(W) if self.size <= _HELD_WIDTH else None
         self.force = np.zeros(self.size)
 
@@ -60,10 +95,14 @@ class Population:
 
 
 class Sample:
-    """The loss over n inputs: its matrix is J_n = X^T X/n, or X X^T/n seen from the inputs."""
+    """The loss over n inputs: its matrix is J_n = X^T X/n, or X X^T/n seen from the inputs.
+
+    X are the features over ``scale``, the size of the inputs.
+    """
 
     def __init__(self, W: Array, x: Array) -> None:
-        self.X = features(x, W)
+        self.scale = power_of_two(x)
+        self.X = features(x / self.scale, W)
         self.size = W.shape[1]
         self.side = min(self.X.shape)
         self.trace = float(np.einsum("ij,ij->", self.X, self.X)) / len(self.X)
@@ -143,15 +182,21 @@ def solve(
         solver = "dense" if problem.side <= _DENSE_SIDE else "lanczos"
     if solver == "dense":
         values, U, w = problem.decomposed()
-        return solver, U @ (growth(values) * w[:, None]), 0
+        return solver, U @ (learned(growth, values, problem.side) * w[:, None]), 0
     change, products = lanczos(problem.apply, problem.force, growth)
     return solver, change, products
 
 
+def learned(growth: Growth, values: Array, size: int) -> Array:
+    """Return growth of eigenvalues, and 0 for those that count as 0."""
+    grown = growth(np.maximum(values, 0))
+    grown[unlearned(values, size)] = 0
+    return grown
+
+
 def lanczos(apply: Callable[[Array], Array], force: Array, growth: Growth) -> tuple[Array, int]:
     """Return growth(A) force by Lanczos with full reorthogonalisation, and the products taken."""
-    length = float(np.linalg.norm(force))
-    size = len(force)
+    length, size = length_of(force), len(force)
     basis = np.empty((min(size, 64), size))
     diagonal: list[float] = []
     beside: list[float] = []
@@ -175,13 +220,15 @@ def lanczos(apply: Callable[[Array], Array], force: Array, growth: Growth) -> tu
         finished = k + 1 == size or norm <= 1e-15 * max(map(abs, diagonal))
         if finished or k + 1 == next_check:
             values, S = scipy.linalg.eigh_tridiagonal(diagonal, beside)
-            y = length * (S @ (growth(values) * S[0][:, None]))
+            y = S @ (learned(growth, values, size) * S[0][:, None])
             finished |= not np.isfinite(y).all()
             if before is not None:
                 changed = y.copy()
                 changed[: len(before)] -= before
                 sizes = np.linalg.norm(y, axis=0)
-                allowed = np.maximum(_TOLERANCE, _ROUNDING * values[-1] * times)
+                least = values[~unlearned(values, size)].min(initial=np.inf)
+                grown = np.minimum(times, 1 / least)
+                allowed = np.maximum(_TOLERANCE, _ROUNDING * values[-1] * grown)
                 allowed *= np.where(sizes, sizes, 1)
                 change = float(np.max(np.linalg.norm(changed, axis=0) / allowed))
                 # Changes that shrink slowly add up: their sum as a geometric series.
@@ -189,7 +236,7 @@ def lanczos(apply: Callable[[Array], Array], force: Array, growth: Growth) -> tu
                 finished |= change / (1 - ratio) <= 1
                 last_change = change
             if finished:
-                return basis[: k + 1].T @ y, k + 1
+                return length * (basis[: k + 1].T @ y), k + 1
             before, next_check = y, k + 1 + max(4, k // 8)
         beside.append(norm)
         q = q / norm
@@ -201,7 +248,7 @@ def exponential(problem: Population | Sample, times: Array) -> Array:
     The change w solves w' = -A w + force. With a constant s as a last entry this is linear:
     (w, s)' = ((-A, force/s), (0, 0)) (w, s).
     """
-    size, length = problem.size, float(np.linalg.norm(problem.force))
+    size, length = problem.size, length_of(problem.force)
     change = np.zeros((size, len(times)))
     if length == 0:
         return change
@@ -223,10 +270,10 @@ def exponential(problem: Population | Sample, times: Array) -> Array:
         rmatmat=backward,
         dtype=np.float64,
     )
-    state, now = np.append(np.zeros(size), length), 0.0
+    state, now = np.append(np.zeros(size), 1.0), 0.0
     for position, time in enumerate(times):
         span = time - now
         if span > 0:
             state = expm_multiply(span * augmented, state, traceA=-span * problem.trace)
-        change[:, position], now = state[:-1], time
+        change[:, position], now = length * state[:-1], time
     return change

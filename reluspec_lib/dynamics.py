@@ -27,9 +27,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reluspec_lib import fisher, groups
-from reluspec_lib._loss import Population, Sample, exponential, single_input_bound, solve
+from reluspec_lib._loss import (
+    MOST_PRODUCTS,
+    Population,
+    Sample,
+    exponential,
+    power_of_two,
+    single_input_bound,
+    solve,
+)
 from reluspec_lib._validation import (
     Array,
+    RandomSource,
     as_floating,
     check_count,
     check_number,
@@ -39,15 +48,22 @@ from reluspec_lib._validation import (
     check_weights,
 )
 from reluspec_lib.groups import Group
+from reluspec_lib.resolvent._values import ByValue
 from reluspec_lib.targets import Target
 
 __all__ = ["Trajectory", "descent", "flow", "largest_step", "sgd"]
 
 _SOLVERS = ("dense", "lanczos", "expm")
 
+# Sizes of weights and inputs whose squares are normal numbers, with room for sums.
+_SMALLEST, _LARGEST = 1e-150, 1e150
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
+# Times beyond this are for ever, in units in which the largest feature weight is about 1.
+_FOR_EVER = 1e250
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(ByValue):
     """Readout weights along a path of learning, and the error of their function by group.
 
     Attributes
@@ -92,7 +108,8 @@ class Trajectory:
         ndarray, shape (group.size(d), T)
             What E[f_v F_i] / E[F_i^2] is at every width, for x ~ N(0, I_d).
         """
-        coefficients: Array = group.eigenvectors(self.W).T @ self.readout
+        W, scale = _unit(self.W)
+        coefficients: Array = group.eigenvectors(W).T @ (scale * self.readout)
         return coefficients
 
     def error(self, group: Group) -> Array:
@@ -155,9 +172,10 @@ class Trajectory:
             Sum of the errors of all groups and the remainder. Exact, from the closed form of J.
         """
         offset, function = _split(self.target, self.W)
-        v = self.readout - offset[:, None]
-        risk: Array = np.einsum("jt,jt->t", v, fisher.matvec(self.W, v))
-        risk += function.power - 2 * function.moment(self.W) @ v
+        W, scale = _unit(self.W)
+        v = scale * (self.readout - offset[:, None])
+        risk: Array = np.einsum("jt,jt->t", v, fisher.matvec(W, v))
+        risk += function.power - 2 * function.moment(W) @ v
         return risk
 
     def remainder(self) -> Array:
@@ -176,8 +194,9 @@ class Trajectory:
     def _missing(self, group: Group, readout: Array) -> Array:
         """Return c_i - v_i^T v for the columns v of a readout."""
         offset, function = _split(self.target, self.W)
-        V = group.eigenvectors(self.W)
-        missing: Array = function.along(group)[:, None] - V.T @ (readout - offset[:, None])
+        W, scale = _unit(self.W)
+        v = scale * (readout - offset[:, None])
+        missing: Array = function.along(group)[:, None] - group.eigenvectors(W).T @ v
         return missing
 
 
@@ -224,9 +243,16 @@ def flow(
 
     Notes
     -----
-    The solvers agree to about 1e-12 of the norm of v. Above m = 2500 "lanczos" and "expm" never
-    hold J; "dense" does. A sample's features, n x m, are held. The number of products of "lanczos"
-    hardly depends on time, of "expm" it grows like the time times the largest eigenvalue.
+    The solvers agree to about 1e-12 of the norm of v while t lambda_max < 1000. Later, rounding of
+    the gradient grows along small eigenvalues lambda, by the factor lambda_max min(t, 1/lambda).
+    The function f_v is not concerned: the risk is good to 1e-12 of the power of the target at every
+    time. Eigenvalues below m eps lambda_max, with eps = 2.2e-16 and n for m where n < m, cannot be
+    told from 0 in this precision: nothing is learned along them.
+
+    Above m = 2500 "lanczos" and "expm" never hold J; "dense" does. A sample's features, n x m, are
+    held. The number of products of "lanczos" grows slowly with time, to at most m (as long as
+    t lambda_max < 1000, it is some dozens); of "expm" it grows like the time times the largest
+    eigenvalue, and times that would take more than some 100,000 are refused.
 
     Examples
     --------
@@ -242,16 +268,22 @@ def flow(
     solver = _check_solver(solver, _SOLVERS)
     setting = _Setting(W, target, start)
     problem = setting.problem(sample)
+    scaled = setting.scaled(times)
 
     def growth(values: Array) -> Array:
-        values = np.maximum(values, 0)[:, None]
         # (1 - exp(-x))/x is 1 at 0.
-        z = values * times
+        z = values[:, None] * scaled
         mean: Array = np.divide(-np.expm1(-z), z, out=np.ones_like(z), where=z > 0)
-        return times * mean
+        return scaled * mean
 
     if solver == "expm":
-        change, products = exponential(problem, times), 0
+        latest = MOST_PRODUCTS / problem.trace if problem.trace else math.inf
+        if scaled[-1] > latest:
+            raise ValueError(
+                f"times must not exceed {latest * times[-1] / scaled[-1]:.3g} with the solver "
+                f"expm, which takes longer the later they are, got {times[-1]:.3g}"
+            )
+        change, products = exponential(problem, scaled), 0
     else:
         solver, change, products = solve(problem, growth, solver)
     return setting.trajectory(times, change, None, solver, products)
@@ -296,8 +328,9 @@ def descent(
 
     Notes
     -----
-    The plain loop and this function agree to about 1e-12 of the norm of v. Time hardly depends on
-    the numbers of steps.
+    The plain loop and this function agree to about 1e-12 of the norm of v for up to 1000 steps;
+    what :func:`flow` says of long times holds for many steps. Time grows slowly with the numbers
+    of steps.
 
     Examples
     --------
@@ -312,12 +345,13 @@ def descent(
     solver = _check_solver(solver, _SOLVERS[:2])
     setting = _Setting(W, target, start)
     problem = setting.problem(sample)
+    scaled = float(setting.scaled(np.array([step]))[0])
     if not unstable:
-        _check_step(step, problem.largest_step(), "2/lambda_max", "gradient descent")
+        bound = problem.largest_step() * (step / scaled)
+        _check_step(step, bound, "2/lambda_max", "gradient descent")
 
     def growth(values: Array) -> Array:
-        values = np.maximum(values, 0)[:, None]
-        z = step * values
+        z = scaled * values[:, None]
         # (1 - (1 - z)^s)/z, which is s at 0; beyond z = 1 the power alternates.
         slow = -np.expm1(counts * np.log1p(-np.minimum(z, 0.5)))
         with np.errstate(over="ignore"):
@@ -325,7 +359,7 @@ def descent(
         grown = np.where(z < 0.5, slow, fast)
         at_zero = np.broadcast_to(counts.astype(np.float64), grown.shape).copy()
         sum_of_powers: Array = np.divide(grown, z, out=at_zero, where=z > 0)
-        return step * sum_of_powers
+        return scaled * sum_of_powers
 
     with np.errstate(over="ignore", invalid="ignore"):
         solver, change, products = solve(problem, growth, solver)
@@ -338,7 +372,7 @@ def sgd(
     step: float,
     steps: Sequence[int] | Array,
     batch: int,
-    rng: np.random.Generator,
+    rng: RandomSource,
     *,
     noise: float = 0.0,
     start: ArrayLike | None = None,
@@ -354,7 +388,7 @@ def sgd(
         As for :func:`descent`.
     batch : int
         Number of inputs per step.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or seed
         Source of randomness.
     noise : float
         Standard deviation of Gaussian noise in the responses.
@@ -396,23 +430,24 @@ def sgd(
 
     change = np.empty((setting.W.shape[1], len(counts)))
     # v less the readout weights of the target, so that only its function is left to subtract.
-    v, function = setting.start - setting.offset, setting.function
+    v, function = setting.scale * (setting.start - setting.offset), setting.function
+    W, scaled = setting.unit, float(setting.scaled(np.array([step]))[0])
     silent = function.power == 0
     done = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for position, count in enumerate(counts):
             for _ in range(count - done):
-                x = rng.standard_normal((batch, len(setting.W)))
-                X = x @ setting.W
+                x = rng.standard_normal((batch, len(W)))
+                X = x @ W
                 np.maximum(X, 0, out=X)
                 residual = X @ v
                 if not silent:
                     residual -= function(x)
                 if noise:
                     residual -= noise * rng.standard_normal(batch)
-                v -= (step / batch) * (residual @ X)
+                v -= (scaled / batch) * (residual @ X)
             done = count
-            change[:, position] = v + setting.offset - setting.start
+            change[:, position] = v + setting.scale * (setting.offset - setting.start)
     return setting.trajectory(step * counts, change, step, "sgd", 0)
 
 
@@ -450,8 +485,8 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
     so if step E[S^2] <= 2 J for the matrix S of a minibatch, where E[S^2] is
     (1 - 1/B) J^2 + E[\|X\|^2 X^T X]/B. The first matrix is at most (1 - 1/B) lambda_max J, and mu
     is a number with E[\|X\|^2 X^T X] <= mu J for this W. With G = W W^T, a = x^T W,
-    h = sum_j a_j \|a_j\| and gamma^2 the largest eigenvalue of E[h^2 x x^T], it is (d+2) \|G\| or the
-    larger eigenvalue of
+    h = sum_j a_j \|a_j\| and gamma^2 the largest eigenvalue of E[h^2 x x^T], it is (d+2) \|G\| or
+    the larger eigenvalue of
 
     .. math:: \frac12 \begin{pmatrix} \operatorname{tr} G + 2 \lVert G \rVert & \gamma \\
               \gamma & (d + 2) \lVert G \rVert \end{pmatrix}
@@ -469,13 +504,17 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
     W = check_weights(W).astype(np.float64, copy=False)
     if x is not None and batch is not None:
         raise ValueError("x and batch exclude each other: a minibatch has new inputs")
+    batch = None if batch is None else check_count("batch", batch)
+    unit, scale = _unit(W)
+    _check_size("W", scale)
     if x is not None:
-        return Sample(W, check_rows("x", x, len(W))).largest_step()
-    bound = Population(W).largest_step()
-    if batch is None or math.isinf(bound):
-        return bound
-    batch = check_count("batch", batch)
-    return 2 / ((1 - 1 / batch) * 2 / bound + single_input_bound(W) / batch)
+        finite = Sample(unit, check_rows("x", x, len(W)))
+        _check_size("x", finite.scale, scale)
+        return finite.largest_step() / (scale * finite.scale) ** 2
+    bound = Population(unit).largest_step()
+    if batch is not None and not math.isinf(bound):
+        bound = 2 / ((1 - 1 / batch) * 2 / bound + single_input_bound(unit) / batch)
+    return bound / scale**2
 
 
 class _Setting:
@@ -483,31 +522,60 @@ class _Setting:
 
     def __init__(self, W: ArrayLike, target: Target | ArrayLike, start: ArrayLike | None) -> None:
         self.W = check_weights(W).astype(np.float64, copy=False)
+        self.unit, self.scale = _unit(self.W)
+        _check_size("W", self.scale)
         m = self.W.shape[1]
         self.target = target if isinstance(target, Target) else _check_vector("target", target, m)
         self.start = np.zeros(m) if start is None else _check_vector("start", start, m)
         self.offset, self.function = _split(self.target, self.W)
 
     def problem(self, sample: tuple[ArrayLike, ArrayLike] | None) -> Population | Sample:
-        """Return the loss with its negative gradient at the start."""
+        """Return the loss in units of the weights' size, with its negative gradient at the start.
+
+        With W = scale unit, f_v is the function of the weights ``unit`` at the readout scale v.
+        Inputs of a sample are scaled as well, and ``scale`` becomes that of both.
+        """
         if sample is None:
-            population = Population(self.W)
-            v = self.start - self.offset
-            population.force = self.function.moment(self.W) - population.apply(v)
+            population = Population(self.unit)
+            v = self.scale * (self.start - self.offset)
+            population.force = self.function.moment(self.unit) - population.apply(v)
             return population
         if not isinstance(sample, tuple) or len(sample) != 2:
             raise ValueError(f"sample must be a pair (x, y), got {type(sample).__name__}")
-        finite = Sample(self.W, check_rows("x", sample[0], len(self.W)))
+        finite = Sample(self.unit, check_rows("x", sample[0], len(self.W)))
+        _check_size("x", finite.scale, self.scale)
+        self.scale *= finite.scale
         n = len(finite.X)
-        finite.residual = _check_vector("y", sample[1], n) - finite.X @ self.start
+        finite.residual = _check_vector("y", sample[1], n) - finite.X @ (self.scale * self.start)
         finite.force = finite.X.T @ finite.residual / n
         return finite
+
+    def scaled(self, times: Array) -> Array:
+        """Return times, or steps, for the loss in units: its matrix is J over scale^2."""
+        with np.errstate(over="ignore"):
+            scaled: Array = np.minimum(times * self.scale**2, _FOR_EVER)
+        return scaled
 
     def trajectory(
         self, times: Array, change: Array, step: float | None, solver: str, products: int
     ) -> Trajectory:
-        readout = self.start[:, None] + change
+        readout = self.start[:, None] + change / self.scale
         return Trajectory(self.W, self.target, times, readout, self.start, step, solver, products)
+
+
+def _unit(W: Array) -> tuple[Array, float]:
+    """Return W over a power of two of its size, and that power."""
+    scale = power_of_two(W)
+    return W / scale, scale
+
+
+def _check_size(name: str, scale: float, other: float = 1.0) -> None:
+    """Refuse arrays for which entries of J would underflow or overflow."""
+    if not _SMALLEST < min(scale, scale * other) <= max(scale, scale * other) < _LARGEST:
+        raise ValueError(
+            f"{name} must have its largest entry between 1e-150 and 1e150 in size (inputs also "
+            f"times that of W), got about {scale:.3g}"
+        )
 
 
 def _split(target: Target | Array, W: Array) -> tuple[Array, Target]:

@@ -1,6 +1,9 @@
 """Learning: against plain loops, dense exponentials, simulation and closed forms at large width."""
 
+import copy
 import math
+import pickle
+import re
 
 import numpy as np
 import pytest
@@ -121,6 +124,119 @@ def test_rotated_inputs_and_renamed_units_learn_the_norm_alike(seed):
     np.testing.assert_allclose(dynamics.flow(rotation @ W, target, times).readout, v, atol=1e-10)
     renamed = dynamics.flow(W[:, order], target, times).readout
     np.testing.assert_allclose(renamed, v[order], atol=1e-10)
+
+
+# --- long times, any scale
+
+
+def hard_weights(kind):
+    """Return weights for which J has small, equal or vanishing eigenvalues."""
+    W = sample_weights(4, 600, rng(0))
+    return {
+        "Gaussian": lambda: W,
+        "repeated columns": lambda: np.hstack([W[:, :300]] * 2),
+        "opposite columns": lambda: np.hstack([W[:, :210], -W[:, :210], W[:, :30]]),
+        "signs": lambda: np.sign(W),
+        "no third row": lambda: W * [[1], [1], [0], [1]],
+        "one row": lambda: W[:1],
+    }[kind]()
+
+
+@pytest.mark.parametrize("time", [1e3, 1e12, 1e17, 1e300])
+@pytest.mark.parametrize(
+    "kind", ["Gaussian", "repeated columns", "opposite columns", "signs", "no third row", "one row"]
+)
+def test_the_risk_is_right_at_any_time(kind, time):
+    W = hard_weights(kind)
+    target = targets.limit(groups.NORM, len(W))
+    J, b = fisher.matrix(W), target.moment(W)
+    values, U = np.linalg.eigh(J)
+    kept = values > 1e-13 * values[-1]
+    part = (U.T @ b)[kept] ** 2 / values[kept]
+    expected = target.power - np.sum(part * -np.expm1(-2 * values[kept] * time))
+    for solver in SOLVERS[:2]:
+        path = dynamics.flow(W, target, [time], solver=solver)
+        assert path.risk()[0] == pytest.approx(expected, abs=1e-12)
+        # At step 1/lambda_max every step takes the share lambda/lambda_max of what is left.
+        count = min(int(time), 10**18)
+        path = dynamics.descent(W, target, 0.999 / values[-1], [count], solver=solver)
+        left = np.maximum(1 - 0.999 * values[kept] / values[-1], 0) ** (2.0 * count)
+        assert path.risk()[0] == pytest.approx(target.power - np.sum(part * (1 - left)), abs=1e-12)
+
+
+def test_the_value_at_the_end_of_time():
+    path = dynamics.flow(hard_weights("Gaussian"), targets.limit(groups.NORM, 4), [1e17])
+    assert path.solver == "lanczos"
+    assert path.risk()[0] == pytest.approx(2.137091e-06, abs=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("size", [1e-100, 3e-30, 1e60])
+@pytest.mark.parametrize("kind", ["function", "readout", "small sample", "large sample"])
+def test_the_scale_of_the_weights_is_a_unit(kind, size, solver):
+    W, target, sample, _, _ = setting(kind)
+    start, times = rng(2).normal(size=M), np.array([0.0, 0.3, 4.0])
+    path = dynamics.flow(W, target, times, sample=sample, start=start, solver=solver)
+    if "readout" in kind:
+        target = target / size
+    options = {"sample": sample, "start": start / size, "solver": solver}
+    other = dynamics.flow(size * W, target, times / size**2, **options)
+    assert_same_readout(size * other.readout, path.readout, 1e-11)
+    np.testing.assert_allclose(other.risk(), path.risk(), rtol=1e-9)
+    for group in groups.ALL:
+        np.testing.assert_allclose(other.along(group), path.along(group), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(other.error(group), path.error(group), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e60])
+def test_the_scale_of_the_inputs_and_of_discrete_steps(size):
+    W, target, (x, y), _, _ = setting("small sample")
+    sample, scaled = (x, y), (size * x, y)
+    assert dynamics.largest_step(W, x=size * x) == pytest.approx(
+        dynamics.largest_step(W, x=x) / size**2, rel=1e-9
+    )
+    path = dynamics.descent(W, target, 0.1, [7], sample=sample)
+    other = dynamics.descent(W, target, 0.1 / size**2, [7], sample=scaled)
+    assert_same_readout(size * other.readout, path.readout, 1e-11)
+    noisy = dynamics.sgd(W, target, 0.05, [7], 5, rng(3))
+    other = dynamics.sgd(size * W, target, 0.05 / size**2, [7], 5, rng(3))
+    assert_same_readout(size * other.readout, noisy.readout, 1e-11)
+    assert dynamics.largest_step(size * W, batch=3) == pytest.approx(
+        dynamics.largest_step(W, batch=3) / size**2, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-320, 1e200])
+def test_sizes_whose_squares_are_no_numbers_are_refused(size):
+    W, target, (x, y), _, _ = setting("small sample")
+    for call in (
+        lambda: dynamics.flow(size * W, target, [1.0]),
+        lambda: dynamics.descent(size * W, target, 0.1, [1]),
+        lambda: dynamics.sgd(size * W, target, 0.1, [1], 2, 1),
+        lambda: dynamics.largest_step(size * W),
+    ):
+        with pytest.raises(ValueError, match=r"^W must have its largest entry between 1e-150"):
+            call()
+    with pytest.raises(ValueError, match=r"^x must have its largest entry between 1e-150"):
+        dynamics.flow(W, target, [1.0], sample=(size * x, y))
+    with pytest.raises(ValueError, match=r"^x must have its largest entry"):
+        dynamics.largest_step(1e100 * W, x=1e100 * x)
+
+
+def test_huge_responses_are_learned_too():
+    W, target, (x, y), _, _ = setting("small sample")
+    for solver in SOLVERS:
+        path = dynamics.flow(W, target, [2.0], sample=(x, y), solver=solver)
+        other = dynamics.flow(W, target, [2.0], sample=(x, 1e200 * y), solver=solver)
+        assert_same_readout(other.readout / 1e200, path.readout, 1e-11)
+
+
+def test_the_solver_by_products_refuses_times_that_take_for_ever():
+    W, target, _, _, _ = setting("function")
+    latest = 100_000 / fisher.trace(W)
+    message = rf"^times must not exceed {re.escape(f'{latest:.3g}')} with the solver expm, .*17$"
+    with pytest.raises(ValueError, match=message):
+        dynamics.flow(W, target, [1.0, 1e17], solver="expm")
 
 
 # --- gradient descent
@@ -420,6 +536,47 @@ def test_groups_that_a_small_dimension_lacks_have_no_error():
         np.testing.assert_array_equal(path.predicted(group), [0, 0])
 
 
+def test_trajectories_are_values():
+    W, target, _, _, _ = setting("function", m=30)
+    path, same = (dynamics.flow(W, target, [0.0, 1.0]) for _ in range(2))
+    assert path == same == pickle.loads(pickle.dumps(path)) == copy.deepcopy(path)
+    assert path != dynamics.flow(W, target, [0.0, 2.0])
+    assert path != dynamics.flow(W, 2 * target, [0.0, 1.0])
+    assert path != "path"
+    assert len(repr(path)) < 400
+    assert repr(path).startswith("Trajectory(W=<float64 (3, 30)>, target=<target at d = 3:")
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(path)
+
+
+def test_a_seed_is_as_good_as_a_generator():
+    W, target, _, _, _ = setting("function")
+    paths = [dynamics.sgd(W, target, 0.05, [3], 4, source, noise=1) for source in (5, rng(5), [5])]
+    assert paths[0] == paths[1] == paths[2]
+
+
+@pytest.mark.parametrize("bad", [1j, np.ma.masked_invalid([np.nan])[0], np.datetime64(1, "D")])
+def test_numbers_that_are_not_real_are_refused_by_name(bad):
+    def of(array):
+        return np.ma.array(array, mask=True) if bad is np.ma.masked else array + bad
+
+    if isinstance(bad, np.datetime64):
+        of = lambda array: np.full(np.shape(array), bad)  # noqa: E731
+    W, target, (x, y), _, _ = setting("small sample")
+    v = np.ones(M)
+    for name, call in {
+        "W": lambda: dynamics.flow(of(W), target, [1.0]),
+        "target": lambda: dynamics.flow(W, of(v), [1.0]),
+        "times": lambda: dynamics.flow(W, target, of(np.ones(1))),
+        "start": lambda: dynamics.flow(W, target, [1.0], start=of(v)),
+        "x": lambda: dynamics.descent(W, target, 0.1, [1], sample=(of(x), y)),
+        "y": lambda: dynamics.descent(W, target, 0.1, [1], sample=(x, of(y))),
+        "steps": lambda: dynamics.sgd(W, target, 0.1, of(np.ones(1)), 1, 1),
+    }.items():
+        with pytest.raises(ValueError, match=rf"^{name} must "):
+            call()
+
+
 def test_float32_weights_are_taken_in_float64():
     W = sample_weights(D, M, rng()).astype(np.float32)
     path = dynamics.flow(W, mixture(D), [1.0])
@@ -483,8 +640,11 @@ X0, Y0 = np.ones((5, 3)), np.ones(5)
             lambda: dynamics.sgd(W0, TARGET, 9.0, [1], 2, rng()),
             r"below the bound for this batch = ",
         ),
-        (lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 0, rng()), r"batch must be an integer >= 1"),
-        (lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 2, 7), r"rng must be a numpy.random.Generator"),
+        (lambda: dynamics.sgd(W0, TARGET, 0.01, [1], 0, rng()), r"batch must be an integer >= 1"),
+        (
+            lambda: dynamics.sgd(W0, TARGET, 0.01, [1], 2, -7),
+            r"rng must be a numpy.random.Generator .* or a seed .*; got -7",
+        ),
         (
             lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 2, rng(), noise=-1),
             r"noise must be a finite number >= 0, got -1",
