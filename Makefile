@@ -7,6 +7,8 @@ NB ?=
 ONLY ?=
 # For `make reseed`: what the fresh seeds depend on; by default another number each time.
 NUMBER ?=
+# Modules for `make mutants`, such as groups; by default all.
+MODULE ?=
 # For `make lock`: --upgrade, or --upgrade-package NAME.
 LOCK ?=
 PORT ?= 8000
@@ -17,10 +19,10 @@ NONE = This book needs Python 3.11, 3.12 or 3.13 with its venv module: \
 $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test notebooks reseed lint format serve lock clean
+.PHONY: help setup book test notebooks reseed portability mutants lint format serve lock clean
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: ## make .venv with the pinned packages (the other targets do it themselves)
 	@$(eval USED := $(FOUND))$(if $(USED),,$(error $(NONE)))tools/setup.sh install '$(USED)'
@@ -36,6 +38,12 @@ notebooks: setup ## run the notebooks and store their outputs (NB=book/x.ipynb: 
 
 reseed: setup ## repeat every simulated check on fresh seeds, storing nothing (NB=..., NUMBER=7)
 	@$(RUN) -m tools.reseed $(NB) $(if $(NUMBER),--number $(NUMBER))
+
+portability: setup ## run the notebooks in every arithmetic that this processor has (NB=...)
+	@$(RUN) -m tools.portability every $(NB)
+
+mutants: setup ## change the library in small ways and count what its tests notice (MODULE=groups: one)
+	@$(RUN) -m tools.mutants store $(MODULE)
 
 lint: setup ## check code style and types
 	@$(RUN) -m tools.verify --only lint,types

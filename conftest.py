@@ -1,15 +1,14 @@
 """Settings that every pytest run of this project shares."""
 
-import os
-
 from hypothesis import settings
 
-from tools.settings import environment
+from tools.settings import ARITHMETIC, adopt
 
 pytest_plugins = ("tools.nbval_figures",)
 
-# Kernels and processes that tests start inherit this: results do not depend on who runs them.
-os.environ.update(environment())
+# Kernels and processes that tests start inherit this: results do not depend on who runs them. Only
+# the arithmetic can be chosen: OPENBLAS_CORETYPE=Nehalem pytest --nbval book/model.ipynb.
+adopt(keep=ARITHMETIC)
 
 # The same examples on every run and no time limit: a gate that fails by chance is ignored soon.
 # To search for new examples: pytest --hypothesis-profile=explore

@@ -2,9 +2,9 @@
 
 import asyncio
 import base64
-import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -14,8 +14,9 @@ import pytest
 from nbformat import v4
 from PIL import Image
 
-from tools import nbval_figures, notebooks, verify
-from tools.settings import ROOT, find_notebooks
+from tools import mutants, nbval_figures, notebooks, portability, verify
+from tools.arithmetic import ARITHMETICS, Arithmetic
+from tools.settings import ARITHMETIC, ROOT, environment, find_notebooks
 
 PLOT = """import io
 from PIL import Image
@@ -44,21 +45,21 @@ def write(path, *sources):
 
 def test_storing_twice_gives_the_same_bytes(tmp_path):
     path = write(tmp_path / "x.ipynb", "print(1)\nprint(2)", "{'b', 'a'}", PLOT.format(grey=3))
-    assert asyncio.run(notebooks.run_all("store", [path], 1)) == 0
+    assert asyncio.run(notebooks.run_all([path], 1)) == 0
     first = path.read_bytes()
     nb = notebooks.read(path)
     assert [cell.execution_count for cell in nb.cells] == [1, 2, 3]
     assert nb.cells[0].outputs[0].text == "1\n2\n"
     assert len(notebooks.figures(nb.cells[2].outputs)) == 1
     assert "execution" not in nb.cells[0].metadata
-    assert asyncio.run(notebooks.run_all("store", [path], 1)) == 0
+    assert asyncio.run(notebooks.run_all([path], 1)) == 0
     assert path.read_bytes() == first
 
 
 def test_a_notebook_that_fails_is_not_stored(tmp_path, capsys):
     path = write(tmp_path / "x.ipynb", "print(1)", "1 / 0")
     before = path.read_bytes()
-    assert asyncio.run(notebooks.run_all("store", [path], 1)) == 1
+    assert asyncio.run(notebooks.run_all([path], 1)) == 1
     assert path.read_bytes() == before
     assert "ZeroDivisionError" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [path]
@@ -70,17 +71,82 @@ def test_a_notebook_that_changed_while_it_ran_is_not_overwritten(tmp_path):
     assert notebooks.store(run, b"what it was before")[1] == ["the file changed while it ran"]
 
 
-def test_time_and_memory_are_measured_and_limited(tmp_path):
-    path = write(tmp_path / "x.ipynb", "import time\ntime.sleep(0.3)", "x = bytearray(10**8)")
-    run = asyncio.run(notebooks.execute(path))
-    assert run.seconds > 0.3
-    assert 100 < run.megabytes < 1000
-    assert len(run.nb.cells) == 2
-    assert notebooks.over_limits(run) == []
-    for run.seconds, run.megabytes in ((61, 100), (1, 2001)):
-        message = notebooks.over_limits(run)[0]
-        assert f"took {run.seconds} s and {run.megabytes} MB" in message
+def test_time_of_the_processor_and_memory_are_measured_and_limited(tmp_path):
+    loop = "import time\nwhile time.process_time() < 2:\n    pass\ntime.sleep(3)"
+    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {loop[:-14]!r}])"
+    path = write(tmp_path / "x.ipynb", loop, child, "x = bytearray(10**8)", "import numpy")
+    usage = asyncio.run(notebooks.execute(path)).usage
+    # Two seconds each of the kernel and of its child; those asleep do not count.
+    assert 4 < usage.seconds < 6
+    assert 100 < usage.megabytes < 1000
+    assert re.fullmatch(r"OpenBLAS \w+(/\w+)*, numpy \w+", usage.arithmetic)
+    assert notebooks.over_limits(usage) == []
+    for seconds, megabytes in ((61, 100), (1, 2001)):
+        message = notebooks.over_limits(notebooks.Usage(seconds, megabytes))[0]
+        assert f"took {seconds} s of processor time and {megabytes} MB" in message
         assert "60 s and 2000 MB" in message
+
+
+def test_nothing_that_a_shell_sets_reaches_a_notebook(tmp_path, monkeypatch):
+    user = tmp_path / "user"
+    user.mkdir()
+    startup = user / "startup.py"
+    startup.write_text("print('from the start-up file')")
+    rc = user / "matplotlibrc"
+    rc.write_text("lines.linewidth: 20")
+    shell = {
+        "MPLBACKEND": "Agg",
+        "MATPLOTLIBRC": str(rc),
+        "PYTHONSTARTUP": str(startup),
+        "PYTHONPATH": str(user),
+        "PYTHONOPTIMIZE": "1",
+        "JUPYTER_PATH": str(user),
+        "IPYTHONDIR": str(user),
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "OPENBLAS_VERBOSE": "2",
+        "OMP_NUM_THREADS": "2",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3",
+        "SYMPY_USE_CACHE": "no",
+    }
+    for name, value in shell.items():
+        monkeypatch.setenv(name, value)
+    path = write(
+        tmp_path / "x.ipynb",
+        f"import os\nprint([n for n in {sorted(shell)} if os.environ.get(n) == {shell!r}[n]])",
+        "import matplotlib.pyplot as plt\nprint(plt.rcParams['lines.linewidth'])",
+        "plt.plot([1, 2])\nplt.show()",
+    )
+    nb = notebooks.read(path)
+    nb.cells[2].metadata["mystnb"] = {"figure": {"name": "fig-x"}}
+    path.write_text(notebooks.to_text(nb), encoding="utf-8")
+    assert notebooks.main(["store", str(path)]) == 0
+    nb = notebooks.read(path)
+    # The arithmetic of what is stored is chosen, but not by the shell.
+    assert nb.cells[0].outputs[0].text == "[]\n"
+    assert nb.cells[1].outputs[0].text == "1.5\n"
+    assert len(notebooks.all_figures(nb)) == 1
+
+
+def test_an_environment_keeps_what_is_not_a_setting_of_python():
+    base = {"HOME": "x", "PATH": "y", "OPENBLAS_CORETYPE": "Nehalem", "MPLBACKEND": "Agg"}
+    assert environment(base).items() >= {"HOME": "x", "PATH": "y", "PYTHONHASHSEED": "0"}.items()
+    assert not {"OPENBLAS_CORETYPE", "MPLBACKEND"} & set(environment(base))
+    assert environment(base, keep=ARITHMETIC)["OPENBLAS_CORETYPE"] == "Nehalem"
+
+
+def test_a_run_that_lost_a_figure_is_not_stored(tmp_path, capsys):
+    path = write(tmp_path / "x.ipynb", PLOT.format(grey=3), "print(1)")
+    nb = notebooks.read(path)
+    nb.cells[0].metadata["mystnb"] = {"figure": {"name": "fig-x"}}
+    path.write_text(notebooks.to_text(nb), encoding="utf-8")
+    assert asyncio.run(notebooks.run_all([path], 1)) == 0
+    nb = notebooks.read(path)
+    nb.cells[0].source = "pass"
+    path.write_text(notebooks.to_text(nb), encoding="utf-8")
+    before = path.read_bytes()
+    assert asyncio.run(notebooks.run_all([path], 1)) == 1
+    assert path.read_bytes() == before
+    assert "code cell 1 gave no figure" in capsys.readouterr().out
 
 
 def test_a_cell_without_an_id_gets_the_same_one_every_time(tmp_path):
@@ -92,28 +158,6 @@ def test_a_cell_without_an_id_gets_the_same_one_every_time(tmp_path):
     one, two = ([cell.id for cell in notebooks.read(path).cells] for _ in range(2))
     assert one == two
     assert len(set(one)) == 2
-
-
-def test_figures_are_compared_byte_by_byte_with_those_of_the_nbval_run(tmp_path):
-    path, record = write(tmp_path / "x.ipynb", "plot()"), tmp_path / "x.json"
-    nb = notebooks.read(path)
-    nb.cells[0].outputs = [image_output(png(np.zeros((4, 4))))]
-    assert "run the nbval stage first" in notebooks.compare_figures(path, nb, record)[0]
-
-    content = {
-        "notebook": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "figures": {"0": notebooks.digests(nb.cells[0].outputs)},
-    }
-    record.write_text(json.dumps(content))
-    assert notebooks.compare_figures(path, nb, record) == []
-
-    nb.cells[0].outputs = [image_output(png(np.eye(4)))]
-    assert "not byte-identical" in notebooks.compare_figures(path, nb, record)[0]
-    nb.cells[0].outputs = []
-    assert "0 figures here, 1 in the nbval run" in notebooks.compare_figures(path, nb, record)[0]
-
-    write(path, "other()")
-    assert "changed since" in notebooks.compare_figures(path, nb, record)[0]
 
 
 def test_checkpoints_and_built_copies_are_not_notebooks_of_the_book(tmp_path):
@@ -156,13 +200,13 @@ def test_a_curve_one_percent_off_is_noticed():
     assert nbval_figures.image_distance(curve(1), curve(1.01)) > nbval_figures.TOLERANCE
 
 
-def test_nbval_notices_removed_and_replaced_outputs_and_records_figures(tmp_path):
+def test_nbval_notices_removed_and_replaced_outputs_and_takes_stock(tmp_path):
     path = write(
         tmp_path / f"{tmp_path.name}.ipynb",
         "1 + 1",
         *[PLOT.format(grey=grey) for grey in (10, 20, 30)],
     )
-    assert asyncio.run(notebooks.run_all("store", [path], 1)) == 0
+    assert asyncio.run(notebooks.run_all([path], 1)) == 0
     nb = notebooks.read(path)
     nb.cells[0].outputs, nb.cells[0].execution_count = [], None
     nb.cells[2].outputs = [
@@ -178,10 +222,9 @@ def test_nbval_notices_removed_and_replaced_outputs_and_records_figures(tmp_path
     command += ["--color=no", "--nbval", "--nbval-current-env", "-c", str(ROOT / "pyproject.toml")]
     command += [f"--rootdir={ROOT}", "-p", "tools.nbval_figures", str(path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    record = notebooks.record_path(path)
-    recorded = json.loads(record.read_text())["figures"]
-    for left in record.parent.glob(f"{path.stem}*"):
-        left.unlink()
+    kept = notebooks.kept_path(path, 3, 1)
+    assert len(notebooks.figures([image_output(kept.read_bytes())])) == 1
+    kept.unlink()
 
     output = result.stdout
     assert result.returncode == 1
@@ -190,8 +233,98 @@ def test_nbval_notices_removed_and_replaced_outputs_and_records_figures(tmp_path
     assert "stored: none" in output.partition("short test summary")[0]
     assert "figure 1 differs from the stored one by RMS 10.0 of 255 (allowed 2)" in output
     assert "make notebooks NB=" in output
-    assert sorted(recorded) == ["1", "2", "3"]
-    assert len({digest for [digest] in recorded.values()}) == 3
+    assert re.search(rf"{path.stem}.ipynb +\d+\.\d s +\d+ MB", output)
+
+
+# Other arithmetics
+
+
+def arithmetic(name):
+    return next(found for found in ARITHMETICS if found.name == name)
+
+
+def test_an_arithmetic_is_what_python_then_uses():
+    native = portability.in_use({})
+    possible = [found for found in ARITHMETICS if not found.missing()]
+    assert possible[0].name == "native"
+    for chosen in possible[1:]:
+        used = portability.in_use(chosen.environment())
+        assert not chosen.kernel or f"OpenBLAS {chosen.kernel}," in used
+    if arithmetic(portability.OTHER[0]) in possible:
+        assert portability.in_use(arithmetic(portability.OTHER[0]).environment()) != native
+
+
+def test_a_processor_that_cannot_is_told_so(monkeypatch, capsys):
+    monkeypatch.setattr(portability, "run", lambda arithmetic, notebooks: (0, "3 passed in 1s"))
+    monkeypatch.setattr(portability, "in_use", lambda variables: str(sorted(variables.items())))
+    monkeypatch.setattr(
+        portability, "ARITHMETICS", [arithmetic("native"), Arithmetic("other", needs=("WINGS",))]
+    )
+    assert portability.every([]) == 0
+    assert "not possible here: no WINGS" in capsys.readouterr().out
+    monkeypatch.setattr(portability, "run", lambda arithmetic, notebooks: (1, "1 failed, 2 passed"))
+    assert portability.every([]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_another_arithmetic_that_changes_nothing_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(portability, "in_use", lambda variables: "the same")
+    monkeypatch.setattr(portability, "ARITHMETICS", [Arithmetic(portability.OTHER[0])])
+    assert portability.other([]) == 1
+    assert "as without it" in capsys.readouterr().out
+
+
+def test_another_arithmetic_shows(tmp_path):
+    source = "import numpy as np\na = np.add.outer(np.arange(60.0), np.arange(60.0))"
+    source += "\nprint(repr((np.sin(a / 7) @ np.cos(a / 3)).sum()))"
+    path = write(tmp_path / "x.ipynb", source)
+    if arithmetic(portability.OTHER[0]).missing():
+        pytest.skip("this processor has one arithmetic only")
+    assert notebooks.main(["store", str(path)]) == 0
+    code, last = portability.run(arithmetic(portability.OTHER[0]), [str(path)])
+    assert (code, "1 failed" in last) == (1, True)
+
+
+# Mutants
+
+
+def test_every_module_has_tests_and_a_score():
+    scores = json.loads(mutants.STORED.read_text(encoding="utf-8"))
+    assert list(scores["modules"]) == mutants.modules()
+    for module, row in scores["modules"].items():
+        assert all((ROOT / name).is_file() for name in mutants.test_files(module))
+        assert 0 < row["killed"] <= row["mutants"] - row["equivalent"]
+        assert row["score"] == round(row["killed"] / (row["mutants"] - row["equivalent"]), 4)
+
+
+def test_a_score_leaves_out_equivalent_mutants(tmp_path, monkeypatch):
+    entries = tmp_path / "equivalent.yml"
+    entries.write_text(
+        "- {module: sphere, function: f, was: a < b, becomes: [a <= b, a != b], reason: one point}"
+    )
+    monkeypatch.setattr(mutants, "EQUIVALENT", entries)
+    found = [
+        mutants.Mutant("x_f__mutmut_1", "f", "", "", 1),
+        mutants.Mutant("x_f__mutmut_2", "f", "a < b", "a <= b", 0),
+        mutants.Mutant("x_f__mutmut_3", "f", "a < b", "a > b", 0),
+        mutants.Mutant("x_g__mutmut_1", "g", "a < b", "a <= b", 33),
+        mutants.Mutant("x_g__mutmut_2", "g", "", "", -24),
+    ]
+    row, alive = mutants.score("sphere", found)
+    assert [mutant.name for mutant in alive] == ["x_f__mutmut_3", "x_g__mutmut_1"]
+    assert (row["mutants"], row["killed"], row["equivalent"]) == (5, 2, 1)
+    assert (row["out_of_time"], row["score"]) == (1, 0.5)
+
+
+def test_the_hash_of_a_module_is_that_of_its_code(tmp_path, monkeypatch):
+    path = tmp_path / "x.py"
+    monkeypatch.setattr(mutants, "source", lambda module: path)
+    path.write_text('"""Words."""\n\n\ndef f(x):\n    """More."""\n    return x + 1\n')
+    one = mutants.digest("x")
+    path.write_text("def f(x):  # a comment\n    return x + 1\n")
+    assert mutants.digest("x") == one
+    path.write_text("def f(x):\n    return x + 2\n")
+    assert mutants.digest("x") != one
 
 
 # The runner of the stages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -24,9 +23,7 @@ def main() -> int:
     shutil.rmtree(HTML, ignore_errors=True)
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", ".", *OPTIONS]
     # Warnings come on stderr; on stdout jupyter-book says at length where the book is.
-    result = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment(), stdout=subprocess.PIPE, text=True
-    )
+    result = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
     code = result.returncode
     index = HTML / "index.html"
     if code or not index.exists():

@@ -46,18 +46,18 @@ COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book/data", "conftest.py", "
 # The unit tests of each module; tests/test_<module>.py where a module is not listed.
 TESTS = {
     "__init__": ["test_network"],
-    "_checkpoint": ["test_executors"],
+    "_checkpoint": ["test_checkpoint"],
     "_kernel": ["test_fisher"],
+    "_lengths": ["test_lengths"],
     "_loss": ["test_dynamics"],
-    "_threads": ["test_network", "test_executors"],
-    "_validation": ["test_network", "test_simulate", "test_sphere", "test_harmonics"],
+    "_threads": ["test_threads"],
+    "_validation": ["test_validation"],
     "fisher": ["test_fisher", "test_fisher_spectrum"],
     "groups": ["test_groups"],
     "resolvent": ["test_resolvent"],
     "resolvent._fixed_point": ["test_resolvent"],
     "resolvent._quartic": ["test_resolvent"],
     "resolvent._rows": ["test_resolvent"],
-    "simulate": ["test_simulate", "test_executors"],
 }
 
 # Fork servers: a process that ran the tests once would hand its caches on to every mutant.
@@ -66,7 +66,7 @@ SETTINGS = """
 source_paths = ["{package}"]
 only_mutate = ["{file}"]
 also_copy = ["tools", "benchmarks", "book", "conftest.py"]
-pytest_add_cli_args = ["-p=tools.mutants", "-p=no:cacheprovider", "-p=no:unraisableexception"]
+pytest_add_cli_args = ["-ptools.mutants", "-pno:cacheprovider", "-pno:unraisableexception"]
 pytest_add_cli_args_test_selection = {tests}
 process_isolation = "forkserver"
 timeout_constant = 3.0
@@ -244,7 +244,7 @@ def run(module: str, jobs: int, *, fresh: bool) -> list[Mutant]:
     again(folder, module)
     command = [str(Path(sys.executable).parent / "mutmut"), "run", "--max-children", str(jobs)]
     # Most of the time of a killed mutant is pytest's own: no plugin is loaded that is not needed.
-    env = os.environ | environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     log = folder / "mutmut.log"
     with log.open("w", encoding="utf-8") as file:
         code = subprocess.run(
@@ -328,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("mode", choices=["run", "again", "show", "store"])
     parser.add_argument("modules", nargs="*", help="default: all")
     parser.add_argument("--jobs", type=int, default=2, help="tests at a time (2)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     known = modules()
     chosen = [name.removeprefix(f"{PACKAGE}.") for name in options.modules] or known
     if unknown := sorted(set(chosen) - set(known)):

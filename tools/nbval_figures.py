@@ -1,17 +1,20 @@
-"""A pytest plugin that closes two holes of nbval: missing outputs and changed figures.
+"""A pytest plugin that closes two holes of nbval, and measures what each notebook needs.
 
 nbval accepts a cell whose stored outputs were removed, and it never looks at PNG images. In every
-nbval run this plugin compares the kinds of outputs and the images of each cell, and records the
-SHA-256 of the images that it computed, for ``tools.notebooks check`` to compare with.
+nbval run this plugin compares the kinds of outputs and the images of each cell. After the last cell
+of a notebook it holds the kernel to the limits of time and memory, and the run ends with a table of
+what the notebooks needed and the arithmetic in which they computed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-from collections.abc import Generator, Sequence
+import os
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,8 @@ import pytest
 from nbval.plugin import IPyNbCell
 from PIL import Image
 
-from tools.notebooks import digests, figures, record_path
-from tools.settings import shown
+from tools.notebooks import USAGE, Usage, figures, kept_path, over_limits, read_usage
+from tools.settings import ARITHMETIC, shown
 
 __all__ = ["image_distance", "kinds", "output_problems"]
 
@@ -63,7 +66,9 @@ def image_distance(stored: bytes, fresh: bytes) -> float:
     return distance
 
 
-def output_problems(stored: Sequence[Any], fresh: Sequence[Any], keep: Path) -> list[str]:
+def output_problems(
+    stored: Sequence[Any], fresh: Sequence[Any], keep: Callable[[int], Path]
+) -> list[str]:
     """Return how stored and fresh outputs differ; a differing fresh image is kept to look at."""
     if kinds(stored) != kinds(fresh):
         return [
@@ -75,7 +80,7 @@ def output_problems(stored: Sequence[Any], fresh: Sequence[Any], keep: Path) -> 
     for k, (old, new) in enumerate(zip(figures(stored), figures(fresh), strict=True), 1):
         distance = image_distance(old, new)
         if distance > TOLERANCE:
-            picture = keep.with_name(f"{keep.name}-{k}.png")
+            picture = keep(k)
             picture.parent.mkdir(parents=True, exist_ok=True)
             picture.write_bytes(new)
             how = "its size" if np.isinf(distance) else f"RMS {distance:.1f} of 255"
@@ -88,29 +93,76 @@ def output_problems(stored: Sequence[Any], fresh: Sequence[Any], keep: Path) -> 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Compare and record the figures of a notebook's cell after nbval ran it."""
+    """Compare the figures of a notebook's cell after nbval ran it; after the last, take stock."""
     if not isinstance(item, IPyNbCell):
         return (yield)
+    notebook = Path(item.path)
+    last = item.cell_num + 1 == sum(cell.cell_type == "code" for cell in item.parent.nb.cells)
+    over: list[str] = []
     try:
         result = yield
     finally:
-        record(item)
-    notebook = Path(item.path)
-    keep = record_path(notebook).with_name(f"{notebook.stem}-cell-{item.cell_num + 1}")
-    problems = output_problems(item.cell.outputs, item.test_outputs, keep)
+        if last and (usage := measure(item.parent.kernel)):
+            item.user_properties.append(("notebook", [shown(notebook), asdict(usage)]))
+            # Other kernels than the processor's own are slower, which says nothing of the notebook.
+            if not any(name in os.environ for name in ARITHMETIC):
+                over = over_limits(usage)
+    if over:
+        item.raise_cell_error("The notebook needs too much", "\n".join(over))
+    problems = output_problems(
+        item.cell.outputs, item.test_outputs, partial(kept_path, notebook, item.cell_num + 1)
+    )
     if problems:
         problems.append(f"If this is meant: make notebooks NB={shown(notebook)}, then look at it.")
         item.raise_cell_error("Cell outputs differ", "\n".join(problems))
     return result
 
 
-def record(item: Any) -> None:
-    """Write down the figures that a notebook gave so far in this run."""
-    notebook = Path(item.path)
-    found = item.parent.__dict__.setdefault("reluspec_figures", {})
-    if pngs := digests(item.test_outputs or []):
-        found[str(item.cell_num)] = pngs
-    path = record_path(notebook)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"notebook": hashlib.sha256(notebook.read_bytes()).hexdigest(), "figures": found}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def measure(kernel: Any) -> Usage | None:
+    """Ask a kernel what it needed so far; None if it died or does not answer."""
+    if not kernel.is_alive():
+        return None
+    try:
+        return read_usage(printed(kernel, USAGE))
+    except Empty:
+        return None
+
+
+def printed(kernel: Any, source: str) -> str:
+    """Run code in a kernel and return what it prints."""
+    request = kernel.execute_cell_input(source, allow_stdin=False)
+    text = ""
+    while True:
+        message = kernel.get_message("iopub", timeout=30)
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+            text += message["content"]["text"]
+        elif message["msg_type"] == "error":
+            raise RuntimeError("\n".join(message["content"]["traceback"]))
+        elif message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            break
+    kernel.await_reply(request, timeout=30)
+    return text
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what each notebook needed, the slowest last."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    needed = {
+        name: Usage(**usage)
+        for report in reports
+        for key, value in getattr(report, "user_properties", [])
+        if key == "notebook"
+        for name, usage in [value]
+    }
+    if not needed:
+        return
+    terminalreporter.section("processor time and memory of the notebooks")
+    width = max(len(name) for name in needed)
+    for name, usage in sorted(needed.items(), key=lambda pair: pair[1].seconds):
+        terminalreporter.line(f"{name:{width}}  {usage.seconds:5.1f} s  {usage.megabytes:5.0f} MB")
+    seconds = sum(usage.seconds for usage in needed.values())
+    terminalreporter.line(f"{'total':{width}}  {seconds:5.1f} s")
+    for arithmetic in sorted({usage.arithmetic for usage in needed.values()} - {""}):
+        terminalreporter.line(f"arithmetic: {arithmetic}")

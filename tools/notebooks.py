@@ -1,8 +1,8 @@
-"""Run the notebooks of the book so that every run gives the same bytes.
+"""Run the notebooks of the book and store their outputs, so that every run gives the same bytes.
 
-``store`` runs notebooks and writes their outputs into them. ``check`` runs them in fresh kernels,
-compares their figures byte by byte with those of the nbval run, and holds them to their limits of
-time and memory.
+Nothing that a user's shell sets reaches them, and on processors with AVX2 they compute in one
+arithmetic, so that it does not matter whose machine stores them. ``tools/portability.py`` compares
+the stored outputs with those of other arithmetics.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +24,23 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools.settings import BOOK, BUILD, ROOT, environment, find_notebooks, shown
+from tools.arithmetic import stored_arithmetic
+from tools.settings import BOOK, BUILD, ROOT, adopt, find_notebooks, shown
 
 __all__ = [
     "COVER",
     "LANDING",
+    "USAGE",
     "Run",
+    "Usage",
     "all_figures",
-    "compare_figures",
     "figures",
+    "kept_path",
+    "lost_figures",
     "normalised",
     "over_limits",
     "read",
-    "record_path",
+    "read_usage",
     "to_text",
 ]
 
@@ -51,15 +54,37 @@ CELL_TIMEOUT = 300
 CELL_METADATA = {"mystnb", "tags"}
 NOTEBOOK_METADATA = {"mystnb"}
 
-# Runs in the kernel after the last cell and prints the peak of its memory in bytes. On Linux,
-# ru_maxrss would count the memory of the process that started the kernel.
-PEAK = """
-try:
-    with open("/proc/self/status") as _status:
-        print(next(int(_line.split()[1]) * 1024 for _line in _status if "VmHWM" in _line))
-except OSError:
-    import resource as _resource
-    print(_resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
+# Runs in the kernel after the last cell. On Linux, ru_maxrss would count the memory of the process
+# that started the kernel.
+USAGE = """
+def _usage():
+    import json, resource, sys
+    import psutil
+
+    ended = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(use.ru_utime + use.ru_stime for use in ended)
+    for child in psutil.Process().children(recursive=True):
+        seconds += sum(child.cpu_times()[:2])
+    try:
+        with open("/proc/self/status") as status:
+            peak = next(int(line.split()[1]) * 1024 for line in status if "VmHWM" in line)
+    except OSError:
+        peak = ended[0].ru_maxrss  # bytes on macOS
+    parts = []
+    if "numpy" in sys.modules:
+        import numpy._core._multiarray_umath as core
+        import threadpoolctl
+
+        pools = threadpoolctl.threadpool_info()
+        blas = {pool["architecture"] for pool in pools if "architecture" in pool}
+        parts = [f"OpenBLAS {'/'.join(sorted(blas))}"] if blas else []
+        used = [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
+        parts.append(f"numpy {used[-1] if used else '/'.join(core.__cpu_baseline__)}")
+    usage = {"seconds": seconds, "megabytes": peak / 1e6, "arithmetic": ", ".join(parts)}
+    print(json.dumps(usage))
+
+
+_usage()
 """
 
 
@@ -122,42 +147,40 @@ def all_figures(nb: NotebookNode) -> list[bytes]:
     return [png for cell in nb.cells for png in figures(cell.get("outputs", []))]
 
 
-def digests(outputs: Sequence[Any]) -> list[str]:
-    """Return the SHA-256 of each PNG image among the outputs of a cell."""
-    return [hashlib.sha256(png).hexdigest() for png in figures(outputs)]
-
-
-def record_path(notebook: Path) -> Path:
-    """Return where the nbval run records the figures that it computed for a notebook."""
+def kept_path(notebook: Path, cell: int, figure: int) -> Path:
+    """Return where a run puts a figure that differs from the stored one, to be looked at."""
     notebook = notebook.resolve()
     where = notebook.relative_to(ROOT) if notebook.is_relative_to(ROOT) else Path(notebook.name)
-    return BUILD / "figures" / where.with_suffix(".json")
+    return BUILD / "figures" / where.with_name(f"{notebook.stem}-cell-{cell}-{figure}.png")
 
 
-def compare_figures(path: Path, nb: NotebookNode, record: Path) -> list[str]:
-    """Return what differs between the figures of a run and those that the nbval run recorded."""
-    stage = "run the nbval stage first (make test ONLY=notebooks,figures)"
-    if not record.exists():
-        return [f"no figures recorded by the nbval run: {stage}"]
-    recorded = json.loads(record.read_text(encoding="utf-8"))
-    if recorded["notebook"] != hashlib.sha256(path.read_bytes()).hexdigest():
-        return [f"the notebook changed since the nbval run recorded its figures: {stage}"]
-    problems = []
-    code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code):
-        here, there = digests(cell.outputs), recorded["figures"].get(str(number), [])
-        if len(here) != len(there):
-            problems.append(
-                f"code cell {number + 1}: {len(here)} figures here, {len(there)} in the nbval run"
-            )
-        problems += [
-            f"code cell {number + 1}: figure {k} is not byte-identical in two runs of the same "
-            f"code (a draw without a seed, a time, an order of a set, or the library changed "
-            f"since the nbval stage)"
-            for k, (a, b) in enumerate(zip(here, there, strict=False), 1)
-            if a != b
-        ]
-    return problems
+@dataclass(frozen=True)
+class Usage:
+    """What a notebook needed, and the arithmetic in which it computed.
+
+    ``seconds`` of processor time of the kernel and its children, whoever else uses the machine;
+    ``megabytes`` at the kernel's peak; ``arithmetic`` such as "OpenBLAS Haswell, numpy X86_V3",
+    empty where numpy was not used.
+    """
+
+    seconds: float = 0.0
+    megabytes: float = 0.0
+    arithmetic: str = ""
+
+
+def read_usage(text: str) -> Usage:
+    """Return what :data:`USAGE` printed."""
+    return Usage(**json.loads(text))
+
+
+def over_limits(usage: Usage) -> list[str]:
+    """Return a message if a run needed more time or memory than a notebook may."""
+    if usage.seconds <= SECONDS and usage.megabytes <= MEGABYTES:
+        return []
+    return [
+        f"took {usage.seconds:.0f} s of processor time and {usage.megabytes:.0f} MB; "
+        f"a notebook may take {SECONDS:.0f} s and {MEGABYTES:.0f} MB"
+    ]
 
 
 @dataclass
@@ -166,18 +189,18 @@ class Run:
 
     path: Path
     nb: NotebookNode
-    seconds: float = 0.0
-    megabytes: float = 0.0
+    usage: Usage = Usage()
     error: str = ""
 
 
-def over_limits(run: Run) -> list[str]:
-    """Return a message if the run needed more time or memory than a notebook may."""
-    if run.seconds <= SECONDS and run.megabytes <= MEGABYTES:
-        return []
+def lost_figures(nb: NotebookNode) -> list[str]:
+    """Return which cells gave no figure although their metadata describe one."""
     return [
-        f"took {run.seconds:.0f} s and {run.megabytes:.0f} MB; "
-        f"a notebook may take {SECONDS:.0f} s and {MEGABYTES:.0f} MB"
+        f"code cell {number} gave no figure, but its metadata describe one"
+        for number, cell in enumerate(
+            (cell for cell in nb.cells if cell.cell_type == "code"), start=1
+        )
+        if {"figure", "image"} & set(cell.metadata.get("mystnb", {})) and not figures(cell.outputs)
     ]
 
 
@@ -193,19 +216,16 @@ async def execute(path: Path) -> Run:
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.resolve().parent)}},
     )
-    start = time.monotonic()
     try:
         async with client.async_setup_kernel():
             for index, cell in enumerate(run.nb.cells):
                 await client.async_execute_cell(
                     cell, index, execution_count=client.code_cells_executed + 1
                 )
-            run.seconds = time.monotonic() - start
-            run.nb.cells.append(nbformat.v4.new_code_cell(PEAK))
+            run.nb.cells.append(nbformat.v4.new_code_cell(USAGE))
             await client.async_execute_cell(run.nb.cells[-1], len(run.nb.cells) - 1)
-            run.megabytes = int(run.nb.cells.pop().outputs[0]["text"]) / 1e6
+            run.usage = read_usage(run.nb.cells.pop().outputs[0]["text"])
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        run.seconds = time.monotonic() - start
         run.error = str(error).strip()
     run.nb = normalised(run.nb)
     return run
@@ -213,6 +233,8 @@ async def execute(path: Path) -> Run:
 
 def store(run: Run, before: bytes) -> tuple[str, list[str]]:
     """Write a run into its notebook, all or nothing; return what was done and any problems."""
+    if lost := lost_figures(run.nb):
+        return "not stored", lost
     after = to_text(run.nb).encode()
     if after == before:
         return "unchanged", []
@@ -226,27 +248,25 @@ def store(run: Run, before: bytes) -> tuple[str, list[str]]:
     return "stored", []
 
 
-async def run_all(mode: str, paths: Sequence[Path], jobs: int) -> int:
-    """Run notebooks, ``jobs`` at a time, print one line for each, return how many failed."""
+async def run_all(paths: Sequence[Path], jobs: int) -> int:
+    """Run and store notebooks, ``jobs`` at a time, and return how many failed."""
     slots = asyncio.Semaphore(jobs)
     width = max(len(shown(path)) for path in paths)
+    arithmetics = set()
 
     async def one(path: Path) -> bool:
         async with slots:
             before = path.read_bytes()
             run = await execute(path)
-        count = len(all_figures(run.nb))
         if run.error:
             done, problems = "failed", [run.error]
-        elif mode == "store":
-            done, problems = store(run, before)
-            problems += over_limits(run)
         else:
-            problems = compare_figures(path, run.nb, record_path(path)) + over_limits(run)
-            done = "failed" if problems else "same figures"
+            done, problems = store(run, before)
+            problems += over_limits(run.usage)
+        arithmetics.update({run.usage.arithmetic} - {""})
         print(
-            f"{shown(path):{width}}  {run.seconds:5.1f} s  {run.megabytes:5.0f} MB  "
-            f"{count:2d} figures  {done}",
+            f"{shown(path):{width}}  {run.usage.seconds:5.1f} s  {run.usage.megabytes:5.0f} MB  "
+            f"{len(all_figures(run.nb)):2d} figures  {done}",
             *(f"  {problem}" for problem in problems),
             sep="\n",
             flush=True,
@@ -255,23 +275,25 @@ async def run_all(mode: str, paths: Sequence[Path], jobs: int) -> int:
 
     failed = sum(await asyncio.gather(*map(one, paths)))
     print(f"{len(paths) - failed} of {len(paths)} notebooks without a problem")
+    print("arithmetic:", *sorted(arithmetics) or ["no notebook used numpy"])
     return failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="tools.notebooks", description=__doc__)
-    parser.add_argument("mode", choices=["store", "check"])
+    parser.add_argument("mode", choices=["store"])
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all below book/")
     parser.add_argument("--jobs", type=int, default=2, help="kernels at a time (2)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     paths = options.notebooks or find_notebooks()
     missing = [path for path in paths if not path.is_file()]
     if missing or not paths:
         print("no notebook", *missing or ["below book/"], file=sys.stderr)
         return 2
-    os.environ.update(environment())
-    return 1 if asyncio.run(run_all(options.mode, paths, options.jobs)) else 0
+    adopt()
+    os.environ.update(stored_arithmetic())
+    return 1 if asyncio.run(run_all(paths, options.jobs)) else 0
 
 
 if __name__ == "__main__":

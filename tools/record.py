@@ -19,7 +19,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
-import yaml  # type: ignore[import-untyped]
+import yaml
 from scipy import special, stats
 
 from reluspec_lib import ledger

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def run_notebook(path: Path, number: int) -> list[dict[str, Any]]:
 def in_process(path: Path, number: int) -> list[dict[str, Any]]:
     """Run a notebook in a process of its own."""
     command = [sys.executable, "-m", "tools.reseed", "--number", str(number), "--one", str(path)]
-    env = os.environ | environment() | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    env = environment() | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, cwd=BOOK, env=env, capture_output=True, text=True)
     lines = result.stdout.splitlines()
     if result.returncode or not lines:

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["BOOK", "BUILD", "HTML", "ROOT", "environment", "find_notebooks", "shown"]
+__all__ = [
+    "ARITHMETIC",
+    "BOOK",
+    "BUILD",
+    "HTML",
+    "ROOT",
+    "adopt",
+    "environment",
+    "find_notebooks",
+    "shown",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 
+# These two choose how OpenBLAS and numpy compute: kernels for another processor, fewer of its
+# instructions. tools/portability.py sets them; nothing else may.
+ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
 
-def environment() -> dict[str, str]:
+# By variables with these beginnings a shell reaches Python, Jupyter, matplotlib, sympy or the
+# arithmetic: a backend, a start-up file, a style, another search path, a number of threads.
+DROPPED = (
+    *("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "NUMEXPR_", "NUMPY_", "OMP_", "OPENBLAS_"),
+    *("IPYTHON", "JUPYTER", "MATPLOTLIB", "MPL", "PYDEVD_", "PYTHON"),
+    *("MPMATH_", "SCIPY_", "SKLEARN_", "SYMPY_", "VECLIB_"),
+)
+
+
+def pinned() -> dict[str, str]:
     """Return the variables under which notebooks give the same bytes on every run."""
     return {
         # Sums of floats depend on how many threads share them.
@@ -22,13 +45,40 @@ def environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "VECLIB_MAXIMUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
-        # No profile, style file or kernel of the user reaches the notebooks.
+        # No package, profile, style file or kernel of the user reaches the notebooks.
+        "PYTHONNOUSERSITE": "1",
         "IPYTHONDIR": str(ROOT / ".venv" / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(ROOT / ".venv" / "jupyter"),
+        "JUPYTER_DATA_DIR": str(ROOT / ".venv" / "jupyter"),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "MPLCONFIGDIR": str(ROOT / ".venv" / "matplotlib"),
         # The debugger's note about frozen modules is not an output of the book.
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+
+
+def environment(
+    base: Mapping[str, str] | None = None, *, keep: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Return an environment, this process's by default, in which no setting of a user counts.
+
+    What is named in ``keep`` stays as it is.
+    """
+    base = os.environ if base is None else base
+    kept = {
+        name: value
+        for name, value in base.items()
+        if name in keep or not name.upper().startswith(DROPPED)
+    }
+    return kept | pinned()
+
+
+def adopt(*, keep: tuple[str, ...] = ()) -> None:
+    """Make :func:`environment` that of this process and of those that it starts."""
+    wanted = environment(keep=keep)
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
 
 
 def find_notebooks(folder: Path = BOOK) -> list[Path]:

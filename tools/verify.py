@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.portability import NBVAL
 from tools.settings import BUILD, ROOT, environment, shown
 
 __all__ = ["STAGES", "Stage", "main", "verdict", "verify"]
@@ -54,19 +55,15 @@ STAGES = (
     ),
     Stage(
         "notebooks",
-        "nbval: every notebook gives its stored outputs and figures again",
-        [
-            [
-                *[*PYTEST, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"],
-                *["-n", "2", "--dist", "loadfile", "book"],
-            ]
-        ],
+        "nbval: every notebook gives its stored outputs and figures again, in time and memory",
+        [[*NBVAL, "book"]],
         pytest=True,
     ),
     Stage(
-        "figures",
-        "a second run of every notebook: same figures to the byte, time and memory in their limits",
-        [[PYTHON, "-m", "tools.notebooks", "check", "--jobs", "2"]],
+        "arithmetic",
+        "nbval: the same once more, computed as an older processor would",
+        [[PYTHON, "-m", "tools.portability", "other"]],
+        pytest=True,
     ),
     Stage("book", "jupyter-book: every warning is an error", [[PYTHON, "-m", "tools.build"]]),
     Stage(
@@ -145,7 +142,7 @@ def verdict(stage: Stage, code: int, output: str, *, strict: bool = False) -> tu
 
 def verify(stages: Sequence[Stage], logs: Path, *, strict: bool = False) -> int:
     """Run stages, print a table and the count, return 1 if one failed."""
-    env = os.environ | environment() | {"PYTHONUNBUFFERED": "1"}
+    env = environment() | {"PYTHONUNBUFFERED": "1"}
     # A pytest that this one runs under must not pass its settings on.
     env = {name: value for name, value in env.items() if not name.startswith("PYTEST_")}
     logs.mkdir(parents=True, exist_ok=True)
