@@ -1,15 +1,17 @@
 """Monte Carlo over hidden weights, against the same numbers by plain array code."""
 
 import copy
+import inspect
+import json
 import math
 import sys
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from reluspec_lib import StreamedWeights, features, fluctuations, groups, simulate
+from reluspec_lib import StreamedWeights, features, fluctuations, forward, groups, simulate
 from reluspec_lib._validation import spawn_seeds
 
 SIZES = {"d": 4, "m": 30, "n": 7, "draws": 3}
@@ -196,6 +198,122 @@ def test_no_stderr_makes_a_sweep_fail_or_a_later_one_hang(stderr, monkeypatch):
     with ThreadPoolExecutor(1) as thread:
         again = thread.submit(simulate.mae, 2, 10, 5, groups.ALL, 4, rng())
         np.testing.assert_array_equal(again.result(timeout=60), rows)
+
+
+class AtOnce(Executor):
+    """Does each task when it is submitted, and notes what it was asked."""
+
+    def __init__(self, failing=None):
+        self.failing, self.futures = failing, []
+
+    def submit(self, function, /, *arguments):
+        """Return a finished future, or from the failing one on futures that wait for ever."""
+        self.futures.append(future := Future())
+        if self.failing is None or len(self.futures) < self.failing:
+            future.set_result(function(*arguments))
+        elif len(self.futures) == self.failing:
+            future.set_exception(ZeroDivisionError("in a draw"))
+        return future
+
+
+def calls(rng=1, **options):
+    """Return each way to start a sweep of three draws of one setting, or of the table's eight."""
+    return {
+        "mae": lambda: simulate.mae(4, 30, 7, [groups.NORM], 3, rng, **options),
+        "sweep": lambda: simulate.sweep([(4, 30)], 7, [groups.NORM], 3, rng, **options),
+        "table1": lambda: simulate.table1(1, 1, rng, **options),
+    }
+
+
+@pytest.mark.parametrize("name", calls())
+def test_options_reach_the_sweep(name, tmp_path, capsys):
+    executor, path = AtOnce(), tmp_path / "draws"
+    rows = calls(executor=executor, checkpoint=path)[name]()
+    shown = capsys.readouterr().err
+    assert len(executor.futures) == len(rows)
+    assert len(path.read_bytes().splitlines()) == 1 + len(rows)
+    # The bar begins at what is done already.
+    assert f"0/{len(rows)}" in shown
+    assert f"{len(rows)}/{len(rows)}" in shown
+    again = calls(checkpoint=path)[name]()
+    np.testing.assert_array_equal(again, rows)
+    assert f" 0/{len(rows)}" not in capsys.readouterr().err
+    calls(checkpoint=path, progress=False)[name]()
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mae", "sweep", "table1"])
+@pytest.mark.parametrize("option", ["executor", "progress", "checkpoint"])
+def test_options_are_given_by_name(name, option):
+    parameter = inspect.signature(getattr(simulate, name)).parameters[option]
+    assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def test_after_a_failure_what_has_not_begun_is_cancelled(tmp_path):
+    executor, path = AtOnce(failing=3), tmp_path / "draws"
+    with pytest.raises(ZeroDivisionError, match=r"^in a draw$"):
+        simulate.mae(
+            4, 30, 7, [groups.NORM], 6, 1, executor=executor, progress=False, checkpoint=path
+        )
+    assert len(executor.futures) == 6
+    assert [future.cancelled() for future in executor.futures] == 3 * [False] + 3 * [True]
+    # What was done before the failure may have been stored, and nothing else.
+    assert 1 <= len(path.read_bytes().splitlines()) <= 3
+    rows = simulate.mae(4, 30, 7, [groups.NORM], 6, 1, progress=False, checkpoint=path)
+    np.testing.assert_array_equal(rows, simulate.mae(4, 30, 7, [groups.NORM], 6, 1, progress=False))
+
+
+@pytest.mark.parametrize(
+    "change, name",
+    [
+        ({"settings": [(4, 31)]}, "settings"),
+        ({"settings": [(4, 30), (4, 30)]}, "settings"),
+        ({"n": 8}, "n"),
+        ({"groups": [groups.COORDINATE]}, "groups"),
+        ({"rng": 2}, "seed"),
+    ],
+)
+def test_a_checkpoint_belongs_to_settings_inputs_groups_and_seed(change, name, tmp_path):
+    arguments = {
+        "settings": [(4, 30)],
+        "n": 7,
+        "groups": [groups.NORM],
+        "draws": 2,
+        "rng": 1,
+        "progress": False,
+        "checkpoint": tmp_path / "draws",
+    }
+    first = simulate.sweep(**arguments)
+    more = simulate.sweep(**arguments | {"draws": 3})
+    np.testing.assert_array_equal(more[:2], first)
+    with pytest.raises(ValueError, match=f"it was made with {name} = .*, now {name} = "):
+        simulate.sweep(**arguments | change)
+
+
+def test_the_checkpoint_says_what_it_holds(tmp_path):
+    path = tmp_path / "draws"
+    calls(checkpoint=path, progress=False)["mae"]()
+    head, *lines = (json.loads(line[:-9]) for line in path.read_bytes().splitlines())
+    words = spawn_seeds(1, 1)[0].generate_state(4).tolist()
+    assert head["settings"] == {
+        "settings": [[4, 30]],
+        "n": 7,
+        "groups": [repr(groups.NORM)],
+        "seed": words,
+    }
+    assert sorted(line["key"] for line in lines) == ["0.0", "0.1", "0.2"]
+
+
+def test_a_draw_runs_on_one_thread(monkeypatch):
+    seen = []
+
+    def watched(*arguments, workers=None):
+        seen.append(workers)
+        return forward(*arguments, workers=workers)
+
+    monkeypatch.setattr(simulate, "forward", watched)
+    mae()
+    assert seen == [1, 1, 1]
 
 
 def test_table_1_is_not_to_be_changed():

@@ -219,6 +219,20 @@ def test_shapes_are_checked_and_named():
         refused(message.replace("V", "u", 1), v.check_readout, np.ones(shape), 3, "u")
 
 
+@pytest.mark.parametrize(
+    "name, function",
+    [
+        ("W", v.check_weights),
+        ("x", v.check_inputs),
+        ("y", lambda value: v.check_rows("y", value)),
+        ("V", lambda value: v.check_readout(value, 1)),
+        ("u", lambda value: v.check_readout(value, 1, "u")),
+    ],
+)
+def test_arrays_are_refused_under_their_own_names(name, function):
+    refused(f"{name} must be finite, got nan at index (0, 1)", function, [[1.0, NAN]])
+
+
 # --- intervals and times
 
 
