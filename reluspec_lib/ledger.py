@@ -185,7 +185,7 @@ class Ledger:
         absolute: bool = False,
         covers: str | Sequence[str] = (),
     ) -> Check:
-        """Check values against a reference from a route that shares no code with them.
+        """Check values against a reference from another route.
 
         Parameters
         ----------
@@ -269,7 +269,7 @@ class Ledger:
         values = _check_real("values", values)
         lower, upper = _check_enclosures("enclosures", enclosures, values.shape)
         tolerance = _check_positive("tolerance", tolerance)
-        if (lower * upper <= 0).any():
+        if ((lower <= 0) & (upper >= 0)).any():
             raise ValueError("enclosures must not contain 0, which has no relative error")
         with np.errstate(over="ignore"):
             distance = np.maximum(np.abs(values - lower), np.abs(values - upper))
@@ -317,7 +317,8 @@ class Ledger:
         shape = np.shape(smaller)[:-1]
         left = _check_enclosures("smaller", smaller, shape)
         right = _check_enclosures("larger", larger, shape)
-        margin = right[0] - left[1]
+        with np.errstate(over="ignore"):
+            margin = right[0] - left[1]
         worst = int(margin.argmin())
         if not margin.flat[worst] > 0:
             raise CheckFailed(

@@ -227,8 +227,14 @@ def test_arrays_that_cannot_be_compared_are_refused(ledger, values, reference, m
 
 @pytest.mark.parametrize("tolerance", [0, -1, math.nan, math.inf, "1e-12", None, [1e-12], 1j])
 def test_a_tolerance_that_is_not_positive_is_refused(ledger, tolerance):
-    with pytest.raises(ValueError, match=r"^tolerance must be a positive number"):
-        ledger.numeric("value", 1.0, 1.0, tolerance)
+    for check, reference in ((ledger.numeric, 1.0), (ledger.certified, (1.0, 1.0))):
+        with pytest.raises(ValueError, match=r"^tolerance must be a positive number, got "):
+            check("value", 1.0, reference, tolerance)
+
+
+def test_an_error_of_the_tolerance_is_allowed(ledger):
+    assert ledger.numeric("value", 1.5, 1.0, 0.5).error == "0.5"
+    assert ledger.certified("value", 1.5, (1.0, 1.0), 0.5).error == "0.5"
 
 
 def test_an_imaginary_part_is_compared(ledger):
@@ -253,6 +259,11 @@ def test_sizes_do_not_matter(ledger, scale):
         ledger.numeric("size", [scale], [-scale])
     with pytest.raises(CheckFailed):
         ledger.numeric("size", [1e308], [1e-308])
+    ledger.certified("size", scale, (scale * (1 - 1e-13), scale))
+    for value, bound in ((scale, -scale), (1e308, -1e308), (1e308, 1e-308)):
+        with pytest.raises(CheckFailed):
+            ledger.certified("size", value, (bound, bound))
+    ledger.inequality("size", (-1e308, -1e308), (1e308, 1e308))
 
 
 @pytest.mark.parametrize(
@@ -429,6 +440,15 @@ def test_a_distant_mean_passes_as_long_as_4_standard_errors_are_small(ledger):
     # 4 standard errors are 0.2 % of 2, and a mean 3.9 of them away makes the sensitivity 0.4 %.
     check = ledger.simulation("mean", estimates(), 2.0 - 0.0039, sensitivity=0.00201)
     assert check.sensitivity == pytest.approx(0.004, abs=1e-4)
+
+
+def test_the_thresholds_themselves_are_allowed(ledger):
+    values = [-3, 3] * 5  # the standard error is 1
+    assert ledger.simulation("mean", values, 4, scale=8, sensitivity=0.5).z == -4
+    with pytest.raises(CheckFailed):
+        ledger.simulation("mean", values, 4.001, scale=8, sensitivity=0.5)
+    with pytest.raises(CheckFailed):
+        ledger.simulation("mean", values, 4, scale=8, sensitivity=0.499)
 
 
 def test_a_failure_holds_what_would_have_been_recorded(ledger):
