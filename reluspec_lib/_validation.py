@@ -215,7 +215,7 @@ def check_times(name: str, value: ArrayLike, *, integers: bool = False) -> Array
         array = np.asarray(value)
     except ValueError:  # lists of different lengths
         array = np.empty(0)
-    kinds = "iu" if integers else "iuf"
+    kinds = ("i", "u") if integers else ("i", "u", "f")
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in kinds:
         raise ValueError(f"{name} must be a non-empty sequence of {what} >= 0, got {value!r}")
     array = array.astype(np.int64 if integers else np.float64)

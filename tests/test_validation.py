@@ -246,7 +246,7 @@ def test_points_of_the_interval_become_float64(value):
 @pytest.mark.parametrize("value", [1.5, -1.0000001, NAN, np.inf])
 def test_points_outside_the_interval_are_refused(value):
     message = f"t must lie in [-1, 1], got {value}"
-    refused(message, v.check_interval, "t", [0.0, value, 7.0])
+    refused(message, v.check_interval, "t", [0.0, -1.0, 1.0, value])
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,9 @@ def test_what_is_no_real_number_of_the_interval(value):
 
 
 @pytest.mark.parametrize("integers", [True, False])
-def test_times_become_arrays(integers):
-    found = v.check_times("times", np.array([0, 1, 200], np.uint8), integers=integers)
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_times_become_arrays(integers, kind):
+    found = v.check_times("times", np.array([0, 1, 200], kind), integers=integers)
     assert found.dtype == (np.int64 if integers else np.float64)
     assert found.tolist() == [0, 1, 200]
 
@@ -275,6 +276,11 @@ def test_what_is_no_sequence_of_times_is_refused(value):
 def test_times_must_increase_from_zero(value):
     message = f"times must be numbers >= 0 in increasing order, got {value!r}"
     refused(message, v.check_times, "times", value)
+
+
+def test_times_are_real_numbers_of_any_kind():
+    assert v.check_times("times", [0.5, 2]).tolist() == [0.5, 2.0]
+    assert v.check_times("times", np.array([0.5, 2], np.float32)).dtype == np.float64
 
 
 def test_steps_are_whole_numbers():
