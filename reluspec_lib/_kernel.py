@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from reluspec_lib._lengths import measured, restored
 from reluspec_lib._threads import check_stop, run
 from reluspec_lib._validation import Array
 
@@ -90,8 +91,9 @@ def tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:
 
 
 def norms_and_directions(W: Array) -> tuple[Array, Array]:
-    norms: Array = np.linalg.norm(W, axis=0)
-    return norms, W / np.where(norms > 0, norms, 1)
+    """Return the lengths of the columns and the columns over them, 0 for those of length 0."""
+    columns, lengths, powers = measured(W, axis=0)
+    return restored(lengths, powers), columns / np.where(lengths > 0, lengths, 1)
 
 
 class Product:
@@ -102,20 +104,33 @@ class Product:
         self.norms, self.directions = norms_and_directions(W)
 
     def __call__(self, V: Array) -> Array:
-        m = len(V)
-        scaled = self.norms[:, None] * V
+        """Return J V."""
+        return self._multiply(V, with_size=False)[0]
 
-        def add_up(worker: int) -> Array:
-            kernel, total = Kernel(self.directions), np.zeros_like(scaled)
-            for rows, columns in tiles(m, worker, self.workers):
+    def with_size(self, V: Array) -> tuple[Array, float]:
+        """Return J V and the sum of the squared entries of J, from one pass over the tiles."""
+        return self._multiply(V, with_size=True)
+
+    def _multiply(self, V: Array, with_size: bool) -> tuple[Array, float]:
+        scaled = self.norms[:, None] * V
+        squares = self.norms.astype(np.float64) ** 2
+
+        def add_up(worker: int) -> tuple[Array, float]:
+            kernel, total, size = Kernel(self.directions), np.zeros_like(scaled), 0.0
+            for rows, columns in tiles(len(V), worker, self.workers):
                 tile = kernel(rows, columns)
                 total[rows] += tile @ scaled[columns]
                 if rows != columns:
                     total[columns] += tile.T @ scaled[rows]
-            return total
+                if with_size:
+                    np.square(tile, out=tile)
+                    weight = 1 if rows == columns else 2
+                    size += weight * float(squares[rows] @ (tile @ squares[columns]))
+            return total, size
 
-        total, *others = run(add_up, self.workers)
-        for other in others:
+        (total, size), *others = run(add_up, self.workers)
+        for other, part in others:
             total += other
+            size += part
         total *= self.norms[:, None]
-        return total
+        return total, size

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluspec_lib import features, fisher, groups, sample_weights
+from reluspec_lib._kernel import COEFFICIENTS
 
 OTHER_ROOT = groups.Square(root=-1)
 
@@ -78,7 +79,35 @@ def test_one_dimension_works(W, expected):
     np.testing.assert_allclose(fisher.matrix(W), expected, atol=1e-15)
 
 
+# --- the polynomial in place of the arccosine
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_kernel_polynomial_is_within_a_unit_everywhere(dtype):
+    coefficients = COEFFICIENTS[np.dtype(dtype)]
+    with mp.workdps(40):
+        for i in range(401):
+            w = (1 - mp.sqrt(0.5)) * mp.mpf(i) / 400
+            a = 2 * mp.acos(1 - w)
+            exact = (mp.sin(a) - a * mp.cos(a)) / (2 * mp.pi)
+            found = mp.polyval([mp.mpf(c) for c in coefficients], w) * w ** mp.mpf(1.5)
+            assert abs(found - exact) < np.finfo(dtype).eps
+
+
 # --- structure
+
+
+@pytest.mark.parametrize("exponent", [-700, -300, 300, 500])
+def test_lengths_whose_squares_leave_the_range_keep_their_directions(exponent):
+    W = rng().normal(size=(3, 40))
+    V = rng(2).normal(size=(40, 2))
+    mixed = W.copy()
+    mixed[:, 5] = np.ldexp(W[:, 5], exponent)
+    row = np.ldexp(fisher.matrix(W)[5], exponent)
+    V[5] = 0  # its own square would not be representable
+    expected = fisher.matrix(W) @ V
+    expected[5] = (np.ldexp(fisher.matrix(W)[5], exponent) @ V) if exponent < 0 else row @ V
+    np.testing.assert_allclose(fisher.matvec(mixed, V), expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize("m", [1, 319, 320, 321, 640, 641, 700])
@@ -104,7 +133,7 @@ def test_units_without_weights_give_zero_rows_and_leave_the_rest():
     assert not J[[0, 270]].any()
     assert not J[:, [0, 270]].any()
     kept = np.delete(np.arange(300), [0, 270])
-    np.testing.assert_allclose(J[np.ix_(kept, kept)], fisher.matrix(W[:, kept]), rtol=1e-12)
+    np.testing.assert_allclose(J[np.ix_(kept, kept)], fisher.matrix(W[:, kept]), atol=1e-15)
 
 
 @settings(max_examples=25)
