@@ -593,13 +593,11 @@ def _check_nonzero(norms: Array) -> Array:
 
 def _pairs(d: int, positions: Array) -> tuple[Array, Array]:
     """Return the pairs a < b at these positions of their lexicographic order, from 0."""
-
-    # Counted from the end, where row r + 1 from the bottom has r + 1 pairs, nothing cancels.
+    # Counted from the end, where row r + 1 from the bottom has r + 1 pairs, nothing cancels. The
+    # square root lies between 2r + 1 and 2r + 3, so half of it gives r or r + 1 however it rounds.
     left = d * (d - 1) // 2 - 1 - positions
-    r = ((np.sqrt(8.0 * left + 1) - 1) / 2).astype(np.intp)
-    # The square root may be off by its rounding.
+    r = (np.sqrt(8.0 * left + 1) / 2).astype(np.intp)
     r -= r * (r + 1) // 2 > left
-    r += (r + 1) * (r + 2) // 2 <= left
     first = d - 2 - r
     return first, d - 1 - (left - r * (r + 1) // 2)
 

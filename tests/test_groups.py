@@ -542,6 +542,14 @@ def test_float32_is_kept(group):
 
 
 @each_group
+def test_types_are_kept_where_a_group_is_empty(group):
+    W = np.ones((1, 5), np.float32)
+    assert group.eigenvectors(W).dtype == group.limit(W.T).dtype == np.float32
+    assert group.eigenvectors(W).shape == (5, group.size(1))
+    assert group.limit(W.T).shape == group.variance(W.T).shape == (5, group.size(1))
+
+
+@each_group
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arguments_are_neither_modified_nor_shared(group, order):
     W, x = (np.array(rng().normal(size=s), order=order) for s in [(4, 30), (6, 4)])
@@ -599,9 +607,17 @@ def test_pairs_are_found_without_a_list_of_all(data):
     d = data.draw(st.integers(2, 2 * 10**9))
     a = data.draw(st.integers(0, d - 2))
     b = data.draw(st.integers(a + 1, d - 1))
-    position = sum([a * (2 * d - 1 - a) // 2, b - a - 1])
+    position = a * (2 * d - 1 - a) // 2 + b - a - 1
     assert position < PRODUCT.size(d)
     assert PRODUCT._axes(d, position) == (a, b)
+
+
+@pytest.mark.parametrize("d", [10**6, 2 * 10**9])
+def test_pairs_at_the_ends_of_their_rows(d):
+    for a in (0, 1, d // 2, d - 3, d - 2):
+        for b in (a + 1, d - 1):
+            position = a * (2 * d - 1 - a) // 2 + b - a - 1
+            assert PRODUCT._axes(d, position) == (a, b)
 
 
 @pytest.mark.parametrize("d", [2, 3, 4, 7, 40])

@@ -259,11 +259,17 @@ def test_moments_are_linear_and_never_exceed_what_the_network_can_fit(d, seed, f
         (lambda: targets.zonal(3, 4, [0, 0, 0]), r"direction must be a non-zero vector"),
         (lambda: targets.zonal(3, 4, [1, 0]), r"direction .* of shape \(3,\)"),
         (lambda: targets.limit(groups.NORM, 3)([1.0, 2]), r"x must have the 3 coordinates"),
-        (lambda: targets.limit(groups.NORM, 3).moment([[1.0]]), r"target's d = 3, got shape"),
-        (lambda: targets.limit(groups.PRODUCT, 2).moment([[1.0, 0], [1, 0]]), r"no zero column"),
+        (
+            lambda: targets.limit(groups.NORM, 3).moment([[1.0]]),
+            r"W must have shape \(d, m\) with the target's d = 3, got",
+        ),
+        (
+            lambda: targets.limit(groups.PRODUCT, 2).moment([[1.0, 0], [1, 0]]),
+            r"W must have no zero column",
+        ),
         (
             lambda: targets.limit(groups.NORM, 3) + targets.limit(groups.NORM, 2),
-            r"one dimension, got 3 and 2",
+            r"targets must have one dimension, got 3 and 2$",
         ),
         (lambda: math.nan * targets.limit(groups.NORM, 3), r"factor must be a finite number"),
         (lambda: targets.Target(3, np.ones(8)), r"coefficients must have shape \(9,\)"),
@@ -293,7 +299,7 @@ def test_moments_are_linear_and_never_exceed_what_the_network_can_fit(d, seed, f
     ],
 )
 def test_wrong_arguments_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         call()
 
 
