@@ -253,7 +253,9 @@ def _rough_size(function: Any, a: Any, b: Any) -> Any:
     goal = flint.arb(2) ** -20
     for _ in range(_SIZES):
         rough = _integrate(function, a, b, rel_tol=flint.arb(2) ** -4, abs_tol=goal)
-        if rough.is_finite() and rough.real.abs_lower() > 0:
+        if not rough.is_finite():  # nor will it be with a finer goal
+            break
+        if rough.real.abs_lower() > 0:
             return rough.real.abs_lower()
         goal *= goal
     return goal
