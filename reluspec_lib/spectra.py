@@ -22,6 +22,7 @@ from reluspec_lib._validation import (
     check_rng,
 )
 from reluspec_lib.resolvent import RandomFeatures
+from reluspec_lib.resolvent._rows import kink_places
 
 __all__ = [
     "LAWS",
@@ -154,7 +155,7 @@ def simulate_spectrum(
     n0, n1, m = check_count("n0", n0), check_count("n1", n1), check_count("m", m)
     if not callable(activation):
         raise ValueError(f"activation must be callable, got {activation!r}")
-    places = (0.0, *(check_number("kinks", kink) for kink in kinks))
+    places = kink_places(kinks)
     rng = check_rng(rng)
     W = sample_entries(entries, (n1, n0), rng) / math.sqrt(n0)
     X = sample_entries(entries, (n0, m), rng)

@@ -19,10 +19,16 @@ from numpy.typing import ArrayLike
 from scipy import special
 from scipy.interpolate import CubicSpline
 
-from reluspec_lib._validation import Array, as_floating, check_count, check_number
+from reluspec_lib._validation import (
+    Array,
+    as_floating,
+    check_count,
+    check_number,
+    check_unmasked,
+)
 from reluspec_lib.resolvent._fixed_point import FixedPoint
 from reluspec_lib.resolvent._quartic import Quartic
-from reluspec_lib.resolvent._rows import Rows, gaussian_biases, relu, rows
+from reluspec_lib.resolvent._rows import Rows, gaussian_biases, kink_places, relu, rows
 from reluspec_lib.resolvent._values import ByValue
 
 __all__ = ["ConvergenceError", "Outlier", "RandomFeatures", "Rows", "Solution", "relu"]
@@ -177,7 +183,7 @@ class RandomFeatures:
         self.bias_std = check_number("bias_std", bias_std)
         if not 0 <= self.bias_std <= _LARGEST_STD:
             raise ValueError(f"bias_std must be from 0 to {_LARGEST_STD:g}, got {bias_std!r}")
-        places = (0.0, *(check_number("kinks", kink) for kink in kinks))
+        places = kink_places(kinks)
         if bias is None:
             biases, weight = gaussian_biases(self.bias_std)
         elif self.bias_std:
@@ -480,6 +486,7 @@ class RandomFeatures:
         (159.808, 0.488)
         """
         n1 = check_count("n1", n1)
+        size = check_number("n1", n1)
         rows, alpha, gamma = self.rows, self._alpha, self._gamma
         mu, second, eta = rows.mean, rows.hermite2, rows.zeta + rows.noise
         square = rows.average(mu**2)
@@ -487,14 +494,14 @@ class RandomFeatures:
             return None
         own = rows.average(mu**2 * eta) / square
         shared = rows.average(mu * second) ** 2 / square
-        position = n1 * square + gamma * self.eta + own
+        position = size * square + gamma * self.eta + own
         position += (
             alpha / 2 * (rows.average(second**2) + shared + rows.average(mu * rows.hermite4))
         )
         projected = own + (rows.average(mu**2 * second**2) / square / self.phi + alpha * shared) / 2
         variance = 4 * gamma * square * projected
         if self.bias_std:
-            variance += n1 * (rows.average(mu**4) - square**2)
+            variance += size * (rows.average(mu**4) - square**2)
         return Outlier(position, math.sqrt(variance))
 
     def _method(self, method: str | None) -> str:
@@ -564,9 +571,13 @@ class RandomFeatures:
 
 
 def _check_upper(z: ArrayLike) -> Array:
+    check_unmasked("z", z)
     try:
-        points = np.asarray(z, dtype=np.complex128)
-    except (TypeError, ValueError):
+        points = np.asarray(z)
+        if points.dtype.kind not in "biufcO":
+            raise TypeError
+        points = points.astype(np.complex128)
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"z must be complex numbers with Im z > 0, got {z!r}") from None
     if points.size == 0:
         raise ValueError(f"z must not be empty, got shape {points.shape}")

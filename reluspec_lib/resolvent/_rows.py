@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from reluspec_lib._validation import Array
+from reluspec_lib._validation import Array, check_number
 from reluspec_lib.resolvent._values import ByValue
 
-__all__ = ["Activation", "Rows", "gaussian_biases", "relu", "rows"]
+__all__ = ["Activation", "Rows", "gaussian_biases", "kink_places", "relu", "rows"]
 
 Activation = Callable[[Array], Array]
 
@@ -126,6 +126,15 @@ def rows(activation: Activation, biases: Array, weight: Array, kinks: Sequence[f
         )
     mean, zeta, noise, second, fourth = found
     return Rows(weight, mean, zeta, noise, second, fourth, affine)
+
+
+def kink_places(kinks: Sequence[float]) -> tuple[float, ...]:
+    """Return 0 and the places that are named, or raise a ValueError."""
+    try:
+        named = tuple(kinks)
+    except TypeError:
+        raise ValueError(f"kinks must be a sequence of numbers, got {kinks!r}") from None
+    return (0.0, *(check_number("kinks", kink) for kink in named))
 
 
 def gaussian_biases(std: float) -> tuple[Array, Array]:
