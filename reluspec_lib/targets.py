@@ -130,7 +130,7 @@ class Target:
 
     @property
     def harmonics(self) -> tuple[tuple[float, int, Array], ...]:
-        r"""Triples (a, k, e): the terms a \|x\| P_k(e.x/\|x\|)."""
+        r"""The terms a \|x\| P_k(e.x/\|x\|), as triples (a, k, e)."""
         return tuple((a, k, e.copy()) for a, k, e in self._harmonics)
 
     def __repr__(self) -> str:
