@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reluspec_lib import fluctuations, groups, simulate
+from reluspec_lib._validation import spawn_seeds
 from tools import table_1
 
 TEXT = table_1.DATA.read_text(encoding="utf-8")
@@ -27,14 +28,11 @@ def named(cell):
 
 
 def draws_of_row(row, draws):
-    """Return the first errors of one row only: its seeds are the row-th child of the generator."""
+    """Return the first errors of one row only, from the streams that it has in the sweep."""
     setting = simulate.TABLE_1[row]
-    rng = np.random.default_rng(STORED["seed"])
-    if row:
-        rng.spawn(row)
-    sizes = (int(setting["d"]), int(setting["m"]), STORED["inputs"])
-    rows = simulate.mae(*sizes, GROUPS, draws, rng, progress=False)
-    return np.array([rows[group.name] for group in GROUPS])
+    sizes = int(setting["d"]), int(setting["m"]), STORED["inputs"]
+    seeds = spawn_seeds(STORED["seed"], len(simulate.TABLE_1))[row].spawn(draws)
+    return np.transpose([simulate._draw(*sizes, GROUPS, seed) for seed in seeds])
 
 
 # Recomputation
@@ -130,8 +128,10 @@ def test_mean_and_spread_are_those_of_the_central_limit_theorem(cell):
     assert abs(cell["mean"] - predicted) < 4.5 * cell["std"] / DRAWS**0.5
     x = np.random.default_rng(2).standard_normal((300, cell["d"]))
     spread = fluctuations.mae_spread(column(cell), x, cell["m"])
-    # 300 inputs in place of 1000 widen it, most where it is narrow.
-    assert 0.8 * spread < cell["std"] < 1.1 * spread
+    # 300 inputs in place of 1000 widen it, most where it is narrow. The tails of the law make the
+    # error of a standard deviation about half as large again as for a Gaussian one.
+    margin = 4.5 * 1.5 / (2 * DRAWS) ** 0.5
+    assert 0.9 - margin < cell["std"] / spread < 1 + margin
 
 
 def test_means_over_all_cells_have_no_common_bias():
@@ -151,7 +151,7 @@ def test_the_percentiles_of_the_paper_are_uniform_as_stored():
     assert stored["p_if_independent"] == pytest.approx(test.pvalue, rel=0.02)
     # Entries of one row are weakly correlated, which makes the test refuse a little too often.
     assert 0.05 < stored["level_of_5_percent"] < 0.1
-    assert 0.05 < stored["p_if_independent"] < stored["p"] < 0.15
+    assert 0.02 < stored["p_if_independent"] < stored["p"] < 0.25
 
 
 # The functions behind it
@@ -193,6 +193,18 @@ def test_independent_entries_have_the_law_of_kolmogorov_and_smirnov():
     assert found["p"] == pytest.approx(test.pvalue, abs=0.03)
     assert found["level_of_5_percent"] == pytest.approx(0.05, abs=0.015)
     assert np.abs(content["rank_correlations"]).max() < 4.5 / 800**0.5
+
+
+def test_four_entries_lie_above_their_medians_together_as_often_as_they_go_together():
+    rng = np.random.default_rng(6)
+    apart = rng.lognormal(-2, 0.3, size=(8, 4000, 4))
+    together = np.repeat(apart[..., :1], 4, axis=2)
+    for errors, expected in ((apart, 1 / 16), (together, 1 / 2)):
+        found = table_1.summary(errors)["all_above_median"]
+        assert len(found) == 8
+        assert found == pytest.approx(8 * [expected], abs=0.02)
+    # In the stored run the entries of a row are weakly correlated.
+    assert all(0.03 < value < 0.18 for value in STORED["all_above_median"])
 
 
 def test_correlation_inside_rows_raises_the_level():

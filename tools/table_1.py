@@ -30,7 +30,7 @@ CHECKPOINT = BUILD / "table-1.checkpoint"
 
 SEED = 700
 INPUTS = 1000
-DRAWS = 1000
+DRAWS = 400
 # Draws kept as they are, for a test to compute again.
 KEPT = 3
 LEVELS = (0.005, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.995)
