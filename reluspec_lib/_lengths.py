@@ -16,10 +16,10 @@ def measured(vectors: Array, axis: int) -> tuple[Array, Array, Array | None]:
     neither very long nor very short come back as they are, and so does the whole matrix, with None
     for the powers, if it has no others. The exact scaling loses no digit.
     """
-    range_ = np.finfo(vectors.dtype)
+    # Squares in this range keep their digits, and leave room for sums and products of them.
+    smallest = np.finfo(vectors.dtype).tiny / np.finfo(vectors.dtype).eps ** 2
     squares = _squares(vectors, axis)
-    short = squares < range_.tiny / range_.eps**2
-    fits = ~short & (squares < range_.max * range_.eps)
+    fits = (squares >= smallest) & (squares <= 1 / smallest)
     if fits.all():
         return vectors, np.sqrt(squares), None
     largest = np.abs(vectors).max(axis=axis)
@@ -35,6 +35,6 @@ def restored(values: Array, powers: Array | None) -> Array:
 
 
 def _squares(vectors: Array, axis: int) -> Array:
-    with np.errstate(over="ignore", under="ignore"):
-        squares: Array = np.einsum("lj,lj->j" if axis == 0 else "jl,jl->j", vectors, vectors)
+    columns = vectors if axis == 0 else vectors.T
+    squares: Array = np.einsum("lj,lj->j", columns, columns)
     return squares
