@@ -26,6 +26,31 @@ def test_results_come_in_the_order_of_the_workers(workers):
     assert (found[0][1] == threading.get_ident()) == (workers == 1)
 
 
+def test_all_workers_run_at_once_however_many_they_are():
+    workers = (os.cpu_count() or 1) + 8
+    together = threading.Barrier(workers)
+    _threads.run(lambda worker: together.wait(60), workers)
+
+
+def test_older_versions_of_threadpoolctl_will_do(monkeypatch):
+    monkeypatch.delattr(_threads.OpenBLASController, "clear_controlling_thread", raising=False)
+    with threadpool_limits(2, user_api="blas"):
+        before = blas()
+        assert _threads.run(lambda worker: blas(), 1) == [[1] * len(before)]
+        assert blas() == before
+
+
+def test_the_limit_is_set_by_the_first_caller_and_restored_by_the_last():
+    one = _threads._OneBlasThread()
+    with threadpool_limits(2, user_api="blas"):
+        before = blas()
+        with one:
+            with one:
+                assert blas() == [1] * len(before)
+            assert blas() == [1] * len(before)
+        assert blas() == before
+
+
 class Failed(Exception):
     pass
 

@@ -64,6 +64,7 @@ def test_numbers_become_floats(value):
         assert type(found) is float
     assert v.check_number("t", -value) == -2
     assert v.check_number("t", 0) == 0
+    assert v.check_number("t", 0.5, positive=True) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,10 @@ def test_arrays_must_be_finite_and_the_first_place_is_named(value):
     array = np.zeros((2, 3))
     array[1, 1:] = value
     refused(f"W must be finite, got {value} at index (1, 1)", v.as_floating, "W", array)
+
+
+def test_infinities_of_both_signs_are_refused_without_a_warning():
+    refused("W must be finite, got inf at index (0,)", v.as_floating, "W", [np.inf, -np.inf])
 
 
 def test_large_numbers_are_finite_though_their_sum_is_not():
