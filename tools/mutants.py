@@ -7,7 +7,8 @@ doctests take part.
 
 Everything happens in a copy, ``_build/mutants/<module>``, so that the work tree may change
 meanwhile. ``tests/equivalent_mutants.yml`` lists the mutants that cannot be told from the original,
-with the reason. ``store`` writes the scores to ``book/data/mutants.json``.
+with the reason. ``store`` runs and writes the scores to ``book/data/mutants.json``; ``collect`` writes
+those of the runs that were made, each with a hash of the code that was changed.
 
 mutmut leaves out decorated functions (there are few; ``store`` counts them) and what stands outside
 functions.
@@ -130,9 +131,10 @@ def test_files(module: str) -> list[str]:
 test_files.__test__ = False  # type: ignore[attr-defined]
 
 
-def digest(module: str) -> str:
+def digest(module: str, root: Path = ROOT) -> str:
     """Return a hash of a module's code; comments, docstrings and layout do not count."""
-    tree = ast.parse(source(module).read_text(encoding="utf-8"))
+    path = root / source(module).relative_to(ROOT)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
             node
@@ -269,7 +271,7 @@ def score(module: str, mutants: Sequence[Mutant]) -> tuple[dict[str, Any], list[
         "out_of_time": sum(m.code in OUT_OF_TIME for m in mutants),
         "equivalent": len(same),
         "score": round((counted - len(alive)) / counted, 4) if counted else 1.0,
-        "source": digest(module),
+        "source": digest(module, BUILD / "mutants" / module),
     }
     if unchecked:
         row["unchecked"] = unchecked
@@ -325,7 +327,7 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="tools.mutants", description=__doc__)
-    parser.add_argument("mode", choices=["run", "again", "show", "store"])
+    parser.add_argument("mode", choices=["run", "again", "show", "store", "collect"])
     parser.add_argument("modules", nargs="*", help="default: all")
     parser.add_argument("--jobs", type=int, default=2, help="tests at a time (2)")
     options = parser.parse_intermixed_args(arguments)
@@ -336,13 +338,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = {}
     for module in chosen:
         folder = BUILD / "mutants" / module
-        if options.mode == "show":
+        if options.mode in ("show", "collect"):
+            if not results_path(folder, module).exists():
+                print(f"{module}: no run")
+                continue
             mutants = read_results(folder, module)
         else:
             mutants = run(module, options.jobs, fresh=options.mode != "again")
         rows[module], alive = score(module, mutants)
         report(module, rows[module], mutants, alive)
-        if options.mode == "store":
+        if options.mode in ("store", "collect"):
             store({module: rows[module]})
     return 0
 
