@@ -135,15 +135,13 @@ class Target:
 
     def __repr__(self) -> str:
         terms = [
-            (value, f"{group.name}[{column}]")
+            (values[i], f"{group.name}[{column}]")
             for group, columns, values in self._parts()
-            for column, value in zip(columns, values, strict=True)
+            for i, column in enumerate(columns)
         ]
         terms += [(a, f"zonal of degree {k}") for a, k, _ in self._harmonics]
-        text = " ".join(
-            f"{'-' if a < 0 else '+'} {abs(a):.4g} {name}" for a, name in terms[:_SHOWN]
-        )
-        text = text.removeprefix("+ ") or "0"
+        text = " + ".join(f"{a:.4g} {name}" for a, name in terms[:_SHOWN]) or "0"
+        text = text.replace("+ -", "- ")
         more = f" + ... ({len(terms)} terms)" if len(terms) > _SHOWN else ""
         return f"<target at d = {self._d}: {text}{more}>"
 
