@@ -306,7 +306,7 @@ class Target:
         return -1.0 * self
 
     def __sub__(self, other: Target) -> Target:
-        return self + (-other) if isinstance(other, Target) else NotImplemented
+        return self + (-other)
 
 
 def limit(group: groups.Group, d: int, column: int = 0) -> Target:
