@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.interpolate import CubicSpline
 
 from reluspec_lib._validation import (
     Array,
@@ -353,6 +352,9 @@ class RandomFeatures:
         >>> RandomFeatures(relu, phi=2, psi=1).cdf([-1.0, 0.0, 100.0]).round(4).tolist()
         [0.0, 0.5, 1.0]
         """
+        # Here and not above: nothing else needs it, and it takes a good part of the import's time.
+        from scipy.interpolate import CubicSpline
+
         points = as_floating("x", x).astype(np.float64)
         biased = self._quartic is None
         t = np.linspace(0, 1, _CDF_NODES[biased])
