@@ -336,6 +336,18 @@ def test_light_cases_are_below_a_hundredth_and_shrink_at_one_rate(stored):
     assert np.std(exponents) < 0.05
 
 
+@pytest.mark.parametrize("power, side", [(0, 1), (1, -1)])
+def test_neither_power_law_of_the_distance_is_exact(stored, power, side):
+    sizes, slopes = np.array(tool.SIZES), []
+    for case in (case for case in stored["cases"] if case["light"]):
+        logarithm = np.log(sizes * case["ratio"][1] / case["ratio"][0])
+        scaled = np.array(case["distances"]) / logarithm[:, None] ** power
+        slopes.extend(np.polyfit(np.log(sizes), np.log(scaled), 1)[0])
+    error = np.std(slopes, ddof=1) / math.sqrt(len(slopes))
+    # D falls more slowly than 1/n, D / log n faster.
+    assert side * (np.mean(slopes) + 1) > 4 * error
+
+
 def test_heavy_tails_shrink_slowly_or_not_at_all(stored):
     sizes = np.array(tool.SIZES)
     mean = {c["law"]: np.mean(c["distances"], axis=1) for c in stored["cases"] if not c["light"]}
