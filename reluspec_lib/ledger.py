@@ -28,13 +28,16 @@ from scipy import special
 
 from reluspec_lib._validation import Array, check_number
 
-__all__ = ["LAYERS", "MIME_TYPE", "Check", "CheckFailed", "Ledger", "read", "row_id"]
+__all__ = ["LAYERS", "MIME_TYPE", "VERSION", "Check", "CheckFailed", "Ledger", "read", "row_id"]
 
 #: The layers that a statement needs, with their names.
 LAYERS = {"S": "symbolic", "N": "numeric", "M": "simulation"}
 
 #: Type under which a notebook stores a ledger.
 MIME_TYPE = "application/vnd.reluspec.ledger+json"
+
+#: Version of the record that a notebook stores.
+VERSION = 2
 
 _NAMES = LAYERS | {"R": "rate"}
 
@@ -495,7 +498,7 @@ class Ledger:
         errors = (check.error for check in numeric if check.error)
         worst = max(errors, key=_value, default=None)
         return {
-            "version": 2,
+            "version": VERSION,
             "statement": self.statement,
             "status": {layer: "passed" if of(layer) else "missing" for layer in LAYERS},
             "worst_error": worst,

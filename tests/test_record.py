@@ -142,6 +142,13 @@ def test_the_strongest_check_of_an_equation_comes_first(tmp_path):
     assert [row.anchor for row in rows] == ["check-one-2", "check-one-1"]
 
 
+def test_a_ledger_of_another_version_is_refused(tmp_path):
+    path = chapter(tmp_path, ledger("first"))
+    path.write_text(path.read_text("utf-8").replace('"version": 2', '"version": 1'), "utf-8")
+    with pytest.raises(ValueError, match=r"^chapter: a ledger of version 1, not 2: run m"):
+        list(record.rows([path]))
+
+
 # --- the files
 
 

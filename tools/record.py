@@ -116,7 +116,7 @@ class Row:
     @property
     def kind(self) -> str:
         """Letter of :data:`CHECKED`."""
-        return "C" if self.check.get("certified") else str(self.check["layer"])
+        return "C" if self.check["certified"] else str(self.check["layer"])
 
     @property
     def anchor(self) -> str:
@@ -202,6 +202,11 @@ def records(notebooks: Sequence[Path] | None = None) -> list[tuple[str, dict[str
 def rows(notebooks: Sequence[Path] | None = None) -> Iterator[Row]:
     """Yield every check of the record."""
     for chapter, record in records(notebooks):
+        if record["version"] != ledger.VERSION:
+            raise ValueError(
+                f"{chapter}: a ledger of version {record['version']}, not {ledger.VERSION}: run "
+                "make notebooks"
+            )
         for position, check in enumerate(record["checks"], 1):
             yield Row(chapter, record["statement"], position, check)
 
@@ -224,7 +229,7 @@ def covered(found: Sequence[Row]) -> dict[str, list[Row]]:
     strength = {kind: k for k, kind in enumerate(CHECKED)}
     result: dict[str, list[Row]] = {}
     for row in sorted(found, key=lambda row: strength[row.kind]):
-        for label in row.check.get("equations", ()):
+        for label in row.check["equations"]:
             result.setdefault(label, []).append(row)
     return result
 
@@ -328,7 +333,7 @@ def simulated(found: Sequence[Row]) -> list[tuple[float, int]]:
     return [
         (float(row.check["z"]), int(row.check["draws"]))
         for row in found
-        if row.check.get("z") is not None
+        if row.check["z"] is not None
     ]
 
 

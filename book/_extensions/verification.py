@@ -313,7 +313,7 @@ class Resolve(SphinxPostTransform):
 
     def certified(self, record: dict[str, Any] | None) -> str:
         """Return how many checks of a ledger are certified, in words, or nothing."""
-        count = sum(check.get("certified", False) for check in record["checks"]) if record else 0
+        count = sum(check["certified"] for check in record["checks"]) if record else 0
         return f"{count} certified" if count else ""
 
     def badge(self, statements: list[str], parsed: Any) -> list[nodes.Node]:
