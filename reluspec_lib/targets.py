@@ -404,6 +404,6 @@ def _slice(group: groups.Group, d: int) -> slice:
 def _zonal(x: Array, k: int, e: Array) -> Array:
     """Return |x| P_k(e.x/|x|) for the rows x, and 0 at 0."""
     x, lengths, powers = measured(x, axis=1)
-    cosines = np.divide(x @ e, lengths, out=np.zeros(len(x)), where=lengths > 0)
+    cosines = x @ e / np.where(lengths > 0, lengths, 1)
     values: Array = lengths * harmonics.zonal(x.shape[1], k, np.clip(cosines, -1, 1))
     return restored(values, powers)

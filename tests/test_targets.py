@@ -52,6 +52,12 @@ def test_a_zonal_harmonic_is_its_polynomial():
     np.testing.assert_allclose(targets.zonal(3, 4, e)(x), length * legendre, rtol=1e-12)
 
 
+def test_on_the_axis_a_cosine_beyond_one_is_rounding():
+    for e in rng().normal(size=(100, 3)):
+        x = np.array([e, -e, 3 * e]) / np.linalg.norm(e)
+        np.testing.assert_allclose(targets.zonal(3, 5, e)(x), [1, -1, 3], rtol=1e-13)
+
+
 def test_targets_form_a_vector_space():
     x, d = rng().normal(size=(7, 3)), 3
     a, b = full(d, rng(2)), full(d, rng(3))
