@@ -40,6 +40,22 @@ def test_the_package_offers_the_network_at_its_top():
     assert all(hasattr(reluspec_lib, name) for name in reluspec_lib.__all__)
 
 
+def test_the_package_is_imported_without_what_few_need():
+    program = "import sys, reluspec_lib; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    unwanted = {"scipy.interpolate", "sympy", "matplotlib", "flint", "sklearn", "distributed"}
+    assert not unwanted & {*loaded.split()}
+
+
+@pytest.mark.parametrize("columns", [0, 1.5, "0", [0.0], [[0]], [True]])
+def test_columns_that_are_no_sequence_of_positions_are_named(columns):
+    W = sample_weights(3, 5, 1)
+    for function in (groups.COORDINATE.eigenvectors, groups.COORDINATE.limit):
+        with pytest.raises(ValueError, match=r"^columns must be integers >= 0 and < 3"):
+            function(W if function.__name__ == "eigenvectors" else W.T, columns)
+
+
 # --- hidden weights
 
 
