@@ -37,6 +37,9 @@ _FIRST_HIGHER = 3
 # A target shows no more terms than this.
 _SHOWN = 4
 
+# Where the coefficients of a target without limit functions stand.
+_NO_POSITIONS, _NO_VALUES = np.zeros(0, np.intp), np.zeros(0)
+
 
 class Target:
     r"""A function y(x) on R^d, made of limit functions and zonal harmonics.
@@ -373,11 +376,12 @@ def zonal(d: int, k: int, direction: ArrayLike | None = None) -> Target:
     0.75
     """
     d, k = check_count("d", d, 2), check_count("k", k, _FIRST_HIGHER)
-    axis = as_floating("direction", np.eye(1, d)[0] if direction is None else direction)
+    given = np.arange(d) == 0 if direction is None else direction
+    axis = np.array(as_floating("direction", given), dtype=np.float64)
     if axis.shape != (d,) or not axis.any():
         raise ValueError(f"direction must be a non-zero vector of shape ({d},), got {direction!r}")
-    scaled, length, _ = measured(axis.astype(np.float64)[None], axis=1)
-    return Target._of(d, np.arange(0), np.zeros(0), ((1.0, k, scaled[0] / length),))
+    scaled, length, _ = measured(axis[None], axis=1)
+    return Target._of(d, _NO_POSITIONS, _NO_VALUES, ((1.0, k, scaled[0] / length),))
 
 
 def _check_harmonic(d: int, term: tuple[float, int, ArrayLike]) -> tuple[float, int, Array]:

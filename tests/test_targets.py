@@ -52,6 +52,14 @@ def test_a_zonal_harmonic_is_its_polynomial():
     np.testing.assert_allclose(targets.zonal(3, 4, e)(x), length * legendre, rtol=1e-12)
 
 
+def test_directions_of_any_type_have_double_precision():
+    expected = np.array([1.0, 2, 2]) / 3
+    for kind in (np.float32, np.float64, np.int8):
+        e = targets.zonal(3, 4, np.array([1, 2, 2], kind)).harmonics[0][2]
+        assert e.dtype == np.float64
+        np.testing.assert_allclose(e, expected, rtol=1e-15)
+
+
 def test_on_the_axis_a_cosine_beyond_one_is_rounding():
     for e in rng().normal(size=(100, 3)):
         x = np.array([e, -e, 3 * e]) / np.linalg.norm(e)
@@ -303,6 +311,9 @@ def test_moments_are_linear_and_never_exceed_what_the_network_can_fit(d, seed, f
         (lambda: np.ones(2) * targets.limit(groups.NORM, 3), r"factor must be a finite number"),
         (lambda: 1e308 * targets.limit(groups.NORM, 3) * 10, r"coefficients must be finite"),
         (lambda: 1e308 * targets.zonal(3, 4) / 1e-2, r"coefficients must be finite"),
+        (lambda: 1e308 * targets.limit(groups.NORM, 3) / 1e-2, r"coefficients must be finite"),
+        (lambda: targets.limit(groups.NORM, 3, -1), r"column must be an integer >= 0, got -1"),
+        (lambda: targets.zonal(3, 4, [math.nan, 0, 0]), r"direction must be finite, got nan"),
         (lambda: sum([1e308 * targets.limit(groups.NORM, 3)] * 2), r"coefficients must be finite"),
     ],
 )
