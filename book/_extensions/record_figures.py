@@ -10,7 +10,7 @@ from tools.record import Pooled
 
 EDGES = np.arange(-4.5, 4.51, 0.5)
 WIDTH, HEIGHT = 560, 240
-LEFT, BOTTOM, TOP = 44, 40, 12  # margins for the labels of the axes
+LEFT, BOTTOM, TOP = 48, 40, 12  # margins for the labels of the axes
 
 
 def pooled_figure(pooled: Pooled) -> str:
@@ -62,7 +62,7 @@ def pooled_figure(pooled: Pooled) -> str:
         f"{ticks}{levels}"
         f'<text x="{centre:.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
         "distance from the stated value, in standard errors</text>"
-        f'<text transform="translate(11 {(y(0) + TOP) / 2:.1f}) rotate(-90)" '
+        f'<text transform="translate(14 {(y(0) + TOP) / 2:.1f}) rotate(-90)" '
         'text-anchor="middle">checks</text></svg>'
         f"<figcaption>{count} simulated checks: distance of the mean from the stated value, as a "
         f"normal variable, and the normal law (line). Root mean square {rms}, "
