@@ -92,7 +92,7 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If ``X`` is no finite (n, d) array, or ``include`` names something else than groups.
         """
-        validate_data(self, X, dtype=(np.float64, np.float32))
+        validate_data(self, X)
         self._groups()
         return self
 
@@ -118,7 +118,7 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If ``fit`` was not called.
         """
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        rows = validate_data(self, X, reset=False)
         return np.hstack([group.limit(rows) for group in self._groups()])
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> Array:
@@ -139,7 +139,7 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If ``input_features`` are not those that ``fit`` saw.
         """
-        check_is_fitted(self, "n_features_in_")
+        check_is_fitted(self)
         _check_feature_names_in(self, input_features)
         d = self.n_features_in_
         names = [f"{group.name} {label}" for group in self._groups() for label in group.labels(d)]
@@ -153,7 +153,7 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _groups(self) -> list[groups.Group]:
         if self.include is None:
             return list(groups.ALL)
-        names = [] if isinstance(self.include, str) else list(self.include)
+        names = list(self.include)
         wanted = [name for name in NAMED if name in names]
         if not names or sorted(wanted) != sorted(map(str, names)):
             raise ValueError(

@@ -67,6 +67,22 @@ def test_a_pipeline_learns_a_homogeneous_target_exactly():
     assert model.score(x[100:], y[100:]) == pytest.approx(1, abs=1e-9)
 
 
+def test_names_of_inputs_are_those_that_fit_saw():
+    fitted = LimitFeatures().fit(np.eye(2))
+    names = fitted.get_feature_names_out(["u", "v"])
+    assert names.dtype == object
+    assert list(names) == list(fitted.get_feature_names_out())
+    with pytest.raises(ValueError, match="input_features should have length"):
+        fitted.get_feature_names_out(["u"])
+    with pytest.raises(NotFittedError):
+        LimitFeatures().get_feature_names_out()
+
+
+def test_whole_numbers_are_inputs_too():
+    x = np.array([[3, 4], [0, 1]])
+    assert np.array_equal(LimitFeatures().fit_transform(x), LimitFeatures().fit_transform(x * 1.0))
+
+
 def test_single_precision_is_kept():
     x = np.ones((2, 3), dtype=np.float32)
     assert LimitFeatures().fit_transform(x).dtype == np.float32
@@ -81,12 +97,14 @@ def test_copies_are_alike():
         clone(fitted).transform(np.eye(3))
 
 
-@pytest.mark.parametrize("include", ["norm", [], ["cube"], ["norm", "cube"], ["norm", "norm"], [groups.NORM]])
+@pytest.mark.parametrize(
+    "include", ["norm", [], ["cube"], ["norm", "cube"], ["norm", "norm"], [groups.NORM]]
+)
 def test_other_names_are_refused(include):
     with pytest.raises(
         ValueError,
-        match=r"^include must be different names among norm, coordinate, square, product, or None for all; "
-        r"got ",
+        match=r"^include must be different names among norm, coordinate, square, product, or "
+        r"None for all; got ",
     ):
         LimitFeatures(include=include).fit(np.eye(3))
 

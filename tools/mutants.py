@@ -7,8 +7,8 @@ doctests take part.
 
 Everything happens in a copy, ``_build/mutants/<module>``, so that the work tree may change
 meanwhile. ``tests/equivalent_mutants.yml`` lists the mutants that cannot be told from the original,
-with the reason. ``store`` runs and writes the scores to ``book/data/mutants.json``; ``collect`` writes
-those of the runs that were made, each with a hash of the code that was changed.
+with the reason. ``store`` runs and writes the scores to ``book/data/mutants.json``; ``collect``
+writes those of the runs that were made, each with a hash of the code that was changed.
 
 mutmut leaves out decorated functions (there are few; ``store`` counts them) and what stands outside
 functions.
