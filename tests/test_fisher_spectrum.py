@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse.linalg import ArpackError, aslinearoperator, eigs, eigsh, gmres
 
 from reluspec_lib import fisher, groups, harmonics, sample_weights
+from reluspec_lib._kernel import Product
 from reluspec_lib.network import features
 
 
@@ -36,6 +37,15 @@ def test_products_equal_those_with_the_matrix(m, workers):
     J = fisher.matrix(W)
     np.testing.assert_allclose(fisher.matvec(W, V, workers=workers), J @ V, atol=1e-13)
     np.testing.assert_allclose(fisher.matvec(W, V[:, 0], workers=workers), J @ V[:, 0], atol=1e-13)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_products_know_the_sum_of_the_squared_entries(workers):
+    W, V = weights(4, 700), np.random.default_rng(2).standard_normal((700, 3))
+    J = fisher.matrix(W)
+    found, size = Product(W, workers).with_size(V)
+    assert size == pytest.approx((J**2).sum(), rel=1e-13)
+    np.testing.assert_allclose(found, J @ V, atol=1e-13)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
