@@ -218,6 +218,11 @@ def test_functions_with_a_branch_cut_pass_the_flag_on():
         assert ball.contains(arb(1) / 3)
 
 
+def test_at_one_dimension_the_function_is_only_evaluated_and_need_not_be_analytic():
+    ball = half_sphere_mean(lambda t, analytic: t if analytic is False else acb("nan"), 1)
+    assert ball.contains(0.5)
+
+
 def test_functions_that_are_not_real_have_no_mean():
     for d in (1, 3):
         with pytest.raises(ValueError, match=r"^function must be real on "):
