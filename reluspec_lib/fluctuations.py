@@ -221,8 +221,10 @@ def sample_mae(
     x, unit = _in_units(check_rows("x", x))
     eigenvalues, vectors = np.linalg.eigh(covariance(group, x, column=column))
     # The symmetric root: eigenvectors have free signs, and of equal eigenvalues a free basis, and
-    # it depends on neither. Rounding leaves eigenvalues a little below zero where C is singular.
-    root = vectors * np.sqrt(np.maximum(eigenvalues, 0) / m) @ vectors.T
+    # it depends on neither. Where C is singular, rounding leaves eigenvalues of that size, of either
+    # sign; their roots would be 1e-8 of noise.
+    noise = len(eigenvalues) * np.finfo(float).eps * eigenvalues[-1]
+    root = vectors * np.sqrt(np.where(eigenvalues > noise, eigenvalues, 0) / m) @ vectors.T
     mae: Array = np.abs(root @ rng.standard_normal((len(root), draws))).mean(axis=0)
     return unit * mae
 

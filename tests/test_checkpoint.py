@@ -1,9 +1,11 @@
 """The file of finished draws: cut, damaged, joined, and on a full disk."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import zlib
 from contextlib import closing
 
 import numpy as np
@@ -45,6 +47,44 @@ def test_a_result_is_with_the_system_and_synced_before_add_returns(tmp_path, mon
     # One line at a time, the first one the head.
     assert [len(content.splitlines()) for content in seen] == [1, 2, 3, 4]
     assert all(content.endswith(b"\n") for content in seen)
+
+
+def test_the_form_of_the_file_does_not_change():
+    text = b'{"key": "0.0", "result": [0.5, 1.0]}'
+    expected = b"%s %08x\n" % (text, zlib.crc32(text))
+    assert _checkpoint._line({"result": [0.5, 1.0], "key": "0.0"}) == expected
+
+
+def test_what_was_added_is_held(tmp_path):
+    with closing(Checkpoint(tmp_path / "sweep", SETTINGS)) as checkpoint:
+        checkpoint.add("0.0", [0.5])
+        assert checkpoint.results == {"0.0": [0.5]}
+
+
+def test_a_refusal_names_the_file_and_the_way_out(tmp_path):
+    make(tmp_path / "sweep")
+    expected = (
+        f"checkpoint {str(tmp_path / 'sweep')!r} cannot be continued: it was made with n = 3, now "
+        "n = 4; give another path, or remove the file to start again"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        stored(tmp_path / "sweep", SETTINGS | {"n": 4})
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"no end of line", "it is not a checkpoint"),
+        (b"no end of its line\n", "it is damaged"),
+        (_checkpoint._line({"format": "another"}), "its format is 'another', not 'reluspec"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused_and_left_alone(content, reason, tmp_path):
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f" cannot be continued: {reason}"):
+        stored(path)
+    assert path.read_bytes() == content
 
 
 def test_a_file_cut_anywhere_is_repaired(tmp_path, monkeypatch):
