@@ -112,7 +112,7 @@ class _OneBlasThread:
 
 
 def _free_control() -> None:
-    """Let any thread set the limits: new threadpoolctl obeys the first one that did, and no other."""
+    """Let any thread set the limits: new threadpoolctl obeys only the first one that did."""
     clear = getattr(OpenBLASController, "clear_controlling_thread", None)
     if clear is not None:
         clear(force=True)

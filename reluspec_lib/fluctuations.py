@@ -221,8 +221,8 @@ def sample_mae(
     x, unit = _in_units(check_rows("x", x))
     eigenvalues, vectors = np.linalg.eigh(covariance(group, x, column=column))
     # The symmetric root: eigenvectors have free signs, and of equal eigenvalues a free basis, and
-    # it depends on neither. Where C is singular, rounding leaves eigenvalues of that size, of either
-    # sign; their roots would be 1e-8 of noise.
+    # it depends on neither. Where C is singular, rounding leaves eigenvalues of its own size, of
+    # either sign; their roots would be noise of 1e-8.
     noise = len(eigenvalues) * np.finfo(float).eps * eigenvalues[-1]
     root = vectors * np.sqrt(np.where(eigenvalues > noise, eigenvalues, 0) / m) @ vectors.T
     mae: Array = np.abs(root @ rng.standard_normal((len(root), draws))).mean(axis=0)
