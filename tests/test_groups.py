@@ -155,6 +155,7 @@ def test_groups_are_equal_by_kind_and_root():
     assert Square() == Square(1) == Square(np.int64(1)) == SQUARE != OTHER_ROOT == Square(-1)
     assert groups.Norm() == NORM != COORDINATE != CENTRED_SQUARE != SQUARE
     assert len({*EVERY, Square(1), groups.Product(), groups.Norm()}) == len(EVERY)
+    assert len({hash(group) for group in EVERY}) == len(EVERY)
     assert SQUARE != "square"
     assert Square(1) in groups.ALL
     with pytest.raises(AttributeError):
