@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -144,7 +144,8 @@ def integral(
             if _narrow(found.real, tolerance, absolute):
                 if not found.imag.contains(0):
                     raise ValueError(f"function must be real on [a, b], its integral is {found}")
-                return cast("flint_.arb", found.real)
+                value: flint_.arb = found.real
+                return value
         bits *= 2
     kind = "an absolute" if absolute else "a relative"
     raise EnclosureError(
@@ -211,9 +212,10 @@ def half_sphere_mean(
 
             above = integral(weighted, 0, half_pi, tolerance=tolerance / 4)
             value = above / (2 * integral(weight, 0, half_pi, tolerance=tolerance / 4))
-        if not (value.is_finite() and _narrow(value, tolerance, absolute=False)):
+        if not _narrow(value, tolerance, False):
             raise EnclosureError(f"no enclosure with a relative radius of {tolerance:.3g}: {value}")
-        return cast("flint_.arb", value)
+        mean: flint_.arb = value
+        return mean
 
 
 def _flint() -> ModuleType:

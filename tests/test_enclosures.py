@@ -223,6 +223,13 @@ def test_at_one_dimension_the_function_is_only_evaluated_and_need_not_be_analyti
     assert ball.contains(0.5)
 
 
+def test_a_function_that_is_known_too_roughly_has_no_mean():
+    rough = arb("1e-30 +/- 1e-35")
+    assert half_sphere_mean(lambda t, _: rough, 1, tolerance=1e-4).contains(5e-31)
+    with pytest.raises(EnclosureError, match=r"^no enclosure with a relative radius of 1e-06"):
+        half_sphere_mean(lambda t, _: rough, 1, tolerance=1e-6)
+
+
 def test_functions_that_are_not_real_have_no_mean():
     for d in (1, 3):
         with pytest.raises(ValueError, match=r"^function must be real on "):
