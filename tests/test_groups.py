@@ -536,6 +536,7 @@ def test_float32_is_kept(group):
     W, x = rng().normal(size=(4, 50)), rng().normal(size=(5, 4))
     V, F = group.eigenvectors(W.astype(np.float32)), group.limit(x.astype(np.float32))
     assert V.dtype == F.dtype == np.float32
+    assert group.variance(x.astype(np.float32)).dtype == np.float32
     assert group.eigenvectors(W.astype(np.float32), [0]).dtype == np.float32
     np.testing.assert_allclose(V, group.eigenvectors(W), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(F, group.limit(x), rtol=1e-4, atol=1e-5)
