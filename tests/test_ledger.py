@@ -650,6 +650,7 @@ def test_the_output_of_a_cell_is_serialisable_and_complete():
     bundle = json.loads(json.dumps(ledger._repr_mimebundle_(include=None, exclude=None)))
     assert set(bundle) == {MIME_TYPE, "text/html", "text/plain"}
     assert bundle[MIME_TYPE] == ledger.record()
+    assert (bundle["text/plain"], bundle["text/html"]) == (str(ledger), ledger._repr_html_())
 
 
 def test_the_text_has_a_line_for_the_statement_and_one_for_each_check():
