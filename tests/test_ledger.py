@@ -667,6 +667,7 @@ def test_the_table_has_a_row_for_each_check():
         row_id("theorem-0-0", k) for k in range(1, 5)
     ]
     assert table.count("<tr>") == 1
+    assert table.count("</td></tr><tr id=") == 3
     assert table.count('scope="col"') == 5
     assert "<caption>theorem-0-0: symbolic passed" in table
     assert re.findall(r"<abbr title=\"(\w+)\">(\w)</abbr>", table) == [
