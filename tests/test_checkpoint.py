@@ -202,3 +202,24 @@ def test_a_full_disk_loses_no_result_that_was_taken(tmp_path):
     taken = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert list(stored(tmp_path / "sweep", {"n": 3})) == taken.split()
     assert 1 < len(taken.split()) < 100
+
+
+HOLDER = """
+import sys
+from reluspec_lib._checkpoint import Checkpoint
+checkpoint = Checkpoint(sys.argv[1], {"n": 3})
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Unix only: locks")
+def test_a_file_in_use_by_another_process_is_refused(tmp_path):
+    command, pipe = [sys.executable, "-c", HOLDER, tmp_path / "sweep"], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == "open\n"
+        reason = "cannot be continued: another process is writing to it; give another path"
+        with pytest.raises(ValueError, match=reason):
+            stored(tmp_path / "sweep", {"n": 3})
+        process.communicate()
+    assert stored(tmp_path / "sweep", {"n": 3}) == {}
