@@ -153,7 +153,9 @@ def single_input_bound(W: Array) -> float:
     Schwarz). That matrix is known by Gaussian integration by parts. J is the sum of both parts.
     Where units are few, |X|^2 <= |x|^2 |G| is better: mu = (d+2) |G|.
     """
-    W = W[:, W.any(axis=0)]
+    # Columns whose squares vanish, zeros among them, have no direction in floating point, and they
+    # add less than rounding to any of the sums.
+    W = W[:, np.linalg.norm(W, axis=0) > 0]
     d, lengths = len(W), np.linalg.norm(W, axis=0)
     units, squares = W / lengths, lengths**2
     total, curved = 0.0, np.zeros((d, d))

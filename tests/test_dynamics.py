@@ -391,6 +391,17 @@ def test_the_bound_for_one_input_does_not_depend_on_blocks_or_scale(block, monke
     assert _loss.single_input_bound(W) == pytest.approx(mu, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "W",
+    [[[1, 1e-170], [0, 0]], [[1, 1e-165, 0.5], [0, 1e-165, 0.2], [0, 0, 0.1]]],
+    ids=["two units", "three units"],
+)
+def test_a_unit_whose_square_is_no_number_does_not_count_for_one_input(W):
+    without = np.delete(W, 1, axis=1)
+    expected = dynamics.largest_step(without, batch=1)
+    assert dynamics.largest_step(W, batch=1) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 10, 1000])
 def test_the_bound_for_minibatches_interpolates(batch):
     W = sample_weights(10, 1000, rng())
