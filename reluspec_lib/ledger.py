@@ -700,7 +700,9 @@ def _check_positive(name: str, value: Any) -> float:
 
 
 def _format(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}g}"
+    # To twelve digits first: a value on the border between two roundings, such as 0.0078125, would
+    # be shown as its last bit says, which differs between machines.
+    return f"{float(f'{value:.12g}'):.{digits}g}"
 
 
 def _count(size: int, what: str) -> str:

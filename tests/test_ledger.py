@@ -155,6 +155,13 @@ def test_integrals_are_evaluated(ledger):
         ledger.symbolic("twice", sp.Integral(t, (t, 0, d)), d**2)
 
 
+def test_a_value_between_two_roundings_is_shown_the_same_on_every_machine(ledger):
+    """Given 0.0078125 and its neighbours, which differ by rounding, the text is one."""
+    values = (0.0078125, np.nextafter(0.0078125, 0), np.nextafter(0.0078125, 1))
+    shown = {ledger.simulation("x", estimates(0.0078125, 1e-5), value).result for value in values}
+    assert len(shown) == 1
+
+
 # --- layer N
 
 

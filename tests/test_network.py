@@ -69,7 +69,11 @@ def test_sizes_that_are_not_positive_integers_are_refused(name, value):
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 1.0, -1, [], [1, -2], [True], "1", np.random, np.random.RandomState(1), [[1], 2]],
+    [
+        *[None, True, 1.0, -1, [], [1, -2], [True], "1", [[1], 2]],
+        pytest.param(np.random, id="module"),
+        pytest.param(np.random.RandomState(1), id="RandomState"),
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("function", [sample_weights, StreamedWeights])

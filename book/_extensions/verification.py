@@ -47,7 +47,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 from reluspec_lib.ledger import LAYERS
-from tools.mutants import digest
+from tools.mutants import digest, modules
 from tools.record import pool
 
 VALUES = {"worst_error": "worst error", "sensitivity": "sensitivity", "rate": "rate"}
@@ -430,12 +430,17 @@ class Resolve(SphinxPostTransform):
         if stored is None:
             return paragraph([nodes.Text("No scores are stored; make mutants measures them.")])
         rows = []
-        for module, score in stored["modules"].items():
-            values = [score["mutants"], score["killed"], score["equivalent"]]
-            cells = [nodes.literal("", module), *map(nodes.Text, map(str, values))]
-            changed = score["source"] != digest(module)
-            note = " (the module changed since)" if changed else ""
-            cells.append(nodes.Text(f"{100 * score['score']:.1f} %{note}"))
+        for module in modules():
+            cells: list[nodes.Node] = [nodes.literal("", module)]
+            score = stored["modules"].get(module)
+            if score is None:
+                cells += [nodes.Text("") for _ in range(3)] + [text("not measured yet", "not-yet")]
+            else:
+                values = [score["mutants"], score["killed"], score["equivalent"]]
+                changed = score["source"] != digest(module)
+                note = " (the module changed since)" if changed else ""
+                cells += [nodes.Text(str(value)) for value in values]
+                cells.append(nodes.Text(f"{100 * score['score']:.1f} %{note}"))
             rows.append(nodes.row("", *(nodes.entry("", paragraph([cell])) for cell in cells)))
         words = ("Module", "Mutants", "Killed", "Equivalent", "Score")
         head: list[list[nodes.Node]] = [[nodes.Text(word)] for word in words]
