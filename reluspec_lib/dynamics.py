@@ -47,8 +47,8 @@ from reluspec_lib._validation import (
     check_times,
     check_weights,
 )
+from reluspec_lib._values import ByValue
 from reluspec_lib.groups import Group
-from reluspec_lib.resolvent._values import ByValue
 from reluspec_lib.targets import Target
 
 __all__ = ["Trajectory", "descent", "flow", "largest_step", "sgd"]

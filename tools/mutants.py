@@ -53,6 +53,7 @@ TESTS = {
     "_loss": ["test_dynamics"],
     "_threads": ["test_threads"],
     "_validation": ["test_validation"],
+    "_values": ["test_resolvent", "test_spectra"],
     "fisher": ["test_fisher", "test_fisher_spectrum"],
     "groups": ["test_groups"],
     "resolvent": ["test_resolvent"],

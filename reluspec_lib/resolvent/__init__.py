@@ -25,10 +25,10 @@ from reluspec_lib._validation import (
     check_number,
     check_unmasked,
 )
+from reluspec_lib._values import ByValue
 from reluspec_lib.resolvent._fixed_point import FixedPoint
 from reluspec_lib.resolvent._quartic import Quartic
 from reluspec_lib.resolvent._rows import Rows, gaussian_biases, kink_places, relu, rows
-from reluspec_lib.resolvent._values import ByValue
 
 __all__ = ["ConvergenceError", "Outlier", "RandomFeatures", "Rows", "Solution", "relu"]
 

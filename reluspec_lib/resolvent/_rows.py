@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from reluspec_lib._validation import Array, check_number
-from reluspec_lib.resolvent._values import ByValue
+from reluspec_lib._values import ByValue
 
 __all__ = ["Activation", "Rows", "gaussian_biases", "kink_places", "relu", "rows"]
 
