@@ -7,7 +7,7 @@ from tools.settings import ARITHMETIC, adopt
 pytest_plugins = ("tools.nbval_figures",)
 
 # Kernels and processes that tests start inherit this: results do not depend on who runs them. Only
-# the arithmetic can be chosen: OPENBLAS_CORETYPE=Nehalem pytest --nbval book/model.ipynb.
+# the arithmetic can be chosen: OPENBLAS_CORETYPE=Nehalem pytest --nbval book/theorems/model.ipynb.
 adopt(keep=ARITHMETIC)
 
 # The same examples on every run and no time limit: a gate that fails by chance is ignored soon.

@@ -1,57 +1,58 @@
 """What a wide two-layer ReLU network with random hidden weights represents, and in which order.
 
-Modules
--------
+The core, which everything shares
+---------------------------------
 network
     The network: hidden weights, features, outputs.
 sphere
     Moments and densities of the uniform distribution on the unit sphere.
-groups
-    The groups of approximate eigenvectors of the Fisher information and their limit functions.
-fisher
-    The Fisher information matrix: entries, products, leading spectrum.
 harmonics
     Spherical harmonics of every degree and the spectrum at infinite width.
-simulate
-    Monte Carlo over independent hidden weights.
-fluctuations
-    How far a finite network is from its limit, by the central limit theorem.
-targets
-    Functions for the network to learn, with their exact moments against its features.
-dynamics
-    Gradient flow, gradient descent and minibatches, seen by group.
-resolvent
-    Spectra of random features whose dimensions grow in proportion.
-spectra
-    Spectra of simulated random features, to compare with that limit.
+groups
+    The groups of approximate eigenvectors of the Fisher information and their limit functions.
 ledger
     The record of what a chapter of the book verified.
-enclosures
-    Rigorous bounds of the book's constants, by integration; needs python-flint.
+
+The parts, with the names of the book's; each uses the core and the parts before it
+-----------------------------------------------------------------------------------
+theorems
+    ``enclosures``: rigorous bounds of the book's constants, by integration; needs python-flint.
+spectrum
+    ``fisher``: the Fisher information matrix: entries, products, leading spectrum.
+width
+    ``simulate``: Monte Carlo over independent hidden weights. ``fluctuations``: how far a finite
+    network is from its limit, by the central limit theorem.
+learning
+    ``targets``: functions to learn, with their exact moments against the features. ``dynamics``:
+    gradient flow, gradient descent and minibatches, seen by group. ``transformer``: the limit
+    functions as features for scikit-learn.
+proportional
+    ``resolvent``: spectra of random features whose dimensions grow in proportion.
+    ``simulated_spectra``: spectra of simulated random features, to compare with that limit.
+
+``from reluspec_lib import fisher`` finds a module of a part by its name alone. Importing the
+package loads nothing; a module is loaded when it is first asked for.
 """
 
-from reluspec_lib import (
-    dynamics,
-    enclosures,
-    fisher,
-    fluctuations,
-    groups,
-    harmonics,
-    ledger,
-    network,
-    resolvent,
-    simulate,
-    spectra,
-    sphere,
-    targets,
-)
-from reluspec_lib.network import (
-    StreamedWeights,
-    features,
-    forward,
-    forward_antithetic,
-    sample_weights,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reluspec_lib import groups, harmonics, ledger, network, sphere
+    from reluspec_lib.learning import dynamics, targets, transformer
+    from reluspec_lib.network import (
+        StreamedWeights,
+        features,
+        forward,
+        forward_antithetic,
+        sample_weights,
+    )
+    from reluspec_lib.proportional import resolvent, simulated_spectra
+    from reluspec_lib.spectrum import fisher
+    from reluspec_lib.theorems import enclosures
+    from reluspec_lib.width import fluctuations, simulate
 
 __version__ = "0.1.0"
 
@@ -71,7 +72,35 @@ __all__ = [
     "resolvent",
     "sample_weights",
     "simulate",
-    "spectra",
+    "simulated_spectra",
     "sphere",
     "targets",
 ]
+
+_ROOMS = {
+    "theorems": ["enclosures"],
+    "spectrum": ["fisher"],
+    "width": ["fluctuations", "simulate"],
+    "learning": ["dynamics", "targets", "transformer"],
+    "proportional": ["resolvent", "simulated_spectra"],
+}
+_MODULES = {name: f"{room}.{name}" for room, names in _ROOMS.items() for name in names}
+_MODULES |= {name: name for name in ("groups", "harmonics", "ledger", "network", "sphere")}
+# The name that simulated_spectra had before.
+_MODULES["spectra"] = "proportional.simulated_spectra"
+
+
+def __getattr__(name: str) -> Any:
+    """Load a module when it is first asked for."""
+    if name in _MODULES:
+        found = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in __all__:
+        found = getattr(import_module(f"{__name__}.network"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

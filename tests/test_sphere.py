@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluspec_lib import sphere
-from reluspec_lib.enclosures import bounds, half_sphere_mean
+from reluspec_lib.theorems.enclosures import bounds, half_sphere_mean
 
 DIMENSIONS = [1, 2, 3, 4, 5, 10, 37, 38, 39, 40, 41, 42, 43, 50, 100, 999, 10**4, 10**6, 10**8]
 

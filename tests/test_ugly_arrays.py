@@ -30,7 +30,7 @@ from reluspec_lib import (
     network,
     resolvent,
     simulate,
-    spectra,
+    simulated_spectra,
     sphere,
     targets,
 )
@@ -181,7 +181,7 @@ CASES = dict(group_cases()) | {
     "draws x": Case("x", lambda x: fluctuations.sample_mae(groups.NORM, x, 50, 3, 29), X, 1),
     "simulated bias": Case(
         "bias",
-        lambda b: spectra.simulate_spectrum(np.tanh, 4, 3, 5, 31, bias=b),
+        lambda b: simulated_spectra.simulate_spectrum(np.tanh, 4, 3, 5, 31, bias=b),
         np.array([0.5, -0.25, 1.0]),
         None,
         none=True,
@@ -193,10 +193,10 @@ CASES = dict(group_cases()) | {
         "s", lambda s: sphere.bivariate_density(4, s, 0.25), POINTS, None, many=True
     ),
     "zonal t": Case("t", lambda t: harmonics.zonal(4, 5, t), POINTS, None, many=True),
-    "spectra of Y": Case("Y", spectra.eigenvalues, Y, 2),
+    "spectra of Y": Case("Y", simulated_spectra.eigenvalues, Y, 2),
     "distance": Case(
         "eigenvalues",
-        lambda v: spectra.kolmogorov_smirnov(v, lambda t: np.clip(t / 4, 0, 1)),
+        lambda v: simulated_spectra.kolmogorov_smirnov(v, lambda t: np.clip(t / 4, 0, 1)),
         np.arange(1.0, 7.0) / 2,
         None,
     ),
@@ -427,9 +427,9 @@ def test_every_public_function_of_an_array_has_a_case():
         "dynamics.descent": "descent's W",
         "dynamics.sgd": "sgd's W",
         "dynamics.largest_step": "largest step",
-        "spectra.eigenvalues": "spectra of Y",
-        "spectra.kolmogorov_smirnov": "distance",
-        "spectra.simulate_spectrum": "simulated bias",
+        "simulated_spectra.eigenvalues": "spectra of Y",
+        "simulated_spectra.kolmogorov_smirnov": "distance",
+        "simulated_spectra.simulate_spectrum": "simulated bias",
     }
     public = {
         f"{module}.{name}"

@@ -7,7 +7,7 @@ doctests take part.
 
 Everything happens in a copy, ``_build/mutants/<module>``, so that the work tree may change
 meanwhile. ``tests/equivalent_mutants.yml`` lists the mutants that cannot be told from the original,
-with the reason. ``store`` runs and writes the scores to ``book/data/mutants.json``; ``collect``
+with the reason. ``store`` runs and writes the scores to ``book/record/mutants.json``; ``collect``
 writes those of the runs that were made, each with a hash of the code that was changed.
 
 mutmut leaves out decorated functions (there are few; ``store`` counts them) and what stands outside
@@ -39,27 +39,21 @@ from tools.settings import BOOK, BUILD, ROOT, environment, shown
 __all__ = ["EQUIVALENT", "STORED", "TESTS", "Mutant", "digest", "main", "modules", "source"]
 
 PACKAGE = "reluspec_lib"
-STORED = BOOK / "data" / "mutants.json"
+STORED = BOOK / "record" / "mutants.json"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.yml"
 # What the tests of the library read besides themselves.
-COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book/data", "conftest.py", "pyproject.toml")
+COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book", "conftest.py", "pyproject.toml")
 
-# The unit tests of each module; tests/test_<module>.py where a module is not listed.
+# The unit tests of each module, where they are not tests/<room>/test_<module>.py.
 TESTS = {
     "__init__": ["test_network"],
-    "_checkpoint": ["test_checkpoint"],
-    "_kernel": ["test_fisher", "test_fisher_spectrum"],
-    "_lengths": ["test_lengths"],
-    "_loss": ["test_dynamics"],
-    "_threads": ["test_threads"],
-    "_validation": ["test_validation"],
-    "_values": ["test_resolvent", "test_spectra"],
-    "fisher": ["test_fisher", "test_fisher_spectrum"],
-    "groups": ["test_groups"],
-    "resolvent": ["test_resolvent"],
-    "resolvent._fixed_point": ["test_resolvent"],
-    "resolvent._quartic": ["test_resolvent"],
-    "resolvent._rows": ["test_resolvent"],
+    "_values": ["proportional/test_resolvent", "proportional/test_simulated_spectra"],
+    "learning._loss": ["learning/test_dynamics"],
+    "proportional._fixed_point": ["proportional/test_resolvent"],
+    "proportional._quartic": ["proportional/test_resolvent"],
+    "proportional._rows": ["proportional/test_resolvent"],
+    "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
+    "spectrum.fisher": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
 }
 
 # Fork servers: a process that ran the tests once would hand its caches on to every mutant.
@@ -126,14 +120,16 @@ def modules() -> list[str]:
 
 def test_files(module: str) -> list[str]:
     """Return the files with the unit tests of a module."""
-    return [f"tests/{name}.py" for name in TESTS.get(module, [f"test_{module}"])]
+    *rooms, name = module.split(".")
+    usual = "/".join([*rooms, f"test_{name.removeprefix('_')}"])
+    return [f"tests/{path}.py" for path in TESTS.get(module, [usual])]
 
 
 test_files.__test__ = False  # type: ignore[attr-defined]
 
 
 def digest(module: str, root: Path = ROOT) -> str:
-    """Return a hash of a module's code; comments, docstrings and layout do not count."""
+    """Return a hash of a module's code; comments, docstrings, layout and imports do not count."""
     path = root / source(module).relative_to(ROOT)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -141,6 +137,7 @@ def digest(module: str, root: Path = ROOT) -> str:
             node
         ):
             node.body = node.body[1:] or [ast.Pass()]
+    tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
@@ -162,7 +159,7 @@ def copy(module: str, *, fresh: bool) -> Path:
     folder = BUILD / "mutants" / module
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    ignore = shutil.ignore_patterns("__pycache__", "*.ipynb")
+    ignore = shutil.ignore_patterns("__pycache__", "*.ipynb", "_static")
     for name in COPIED:
         here, there = ROOT / name, folder / name
         if here.is_dir():

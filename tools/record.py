@@ -1,9 +1,9 @@
 """What the notebooks verified, and the two lists that it is held against.
 
-The record is the ledgers that the stored notebooks show. ``book/statements.yml`` lists the items of
-the paper and of the book, ``book/equations.yml`` the labelled equations that no check covers, with
-the reason. The pages of the book are built from these, and tests demand that they fit together.
-Run as a program, this module prints what does not.
+The record is the ledgers that the stored notebooks show. ``book/record/statements.yml`` lists the
+items of the paper and of the book, ``book/record/equations.yml`` the labelled equations that no
+check covers, with the reason. The pages of the book are built from these, and tests demand that
+they fit together. Run as a program, this module prints what does not.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ __all__ = [
     "simulated",
 ]
 
-STATEMENTS = BOOK / "statements.yml"
-EQUATIONS = BOOK / "equations.yml"
-BIBLIOGRAPHY = BOOK / "references.bib"
+STATEMENTS = BOOK / "record" / "statements.yml"
+EQUATIONS = BOOK / "record" / "equations.yml"
+BIBLIOGRAPHY = BOOK / "reference" / "references.bib"
 
 #: Kinds of items in statements.yml, with the word that stands before their number.
 KINDS = {
@@ -214,7 +214,7 @@ def rows(notebooks: Sequence[Path] | None = None) -> Iterator[Row]:
 def labels(pages: Sequence[Path] | None = None) -> dict[str, str]:
     """Return the labels of the book's equations, each with the name of its page."""
     if pages is None:
-        pages = [*find_notebooks(), *sorted(BOOK.glob("*.md"))]
+        pages = [*find_notebooks(), *sorted(BOOK.rglob("*.md"))]
     found: dict[str, str] = {}
     for path in pages:
         for label in re.findall(r"\$\$[ \t]*\(([^()\s]+)\)", _markdown(path)):

@@ -3,8 +3,8 @@
 Usage: .venv/bin/python -m tools.spectra
 
 Draws matrices with up to 2000 inputs, four minutes of one core in all, and writes the
-Kolmogorov-Smirnov distance of every draw to book/data/spectra.json. Every draw has a random stream
-of its own, so that any of them can be computed again by itself.
+Kolmogorov-Smirnov distance of every draw to book/proportional/random-features-spectra.json. Every
+draw has a random stream of its own, so that any of them can be computed again by itself.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import numpy as np
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from reluspec_lib import spectra
+from reluspec_lib import simulated_spectra
 from reluspec_lib._validation import Array
-from reluspec_lib.resolvent import RandomFeatures, relu
+from reluspec_lib.proportional.resolvent import RandomFeatures, relu
 from tools.settings import BOOK, shown
 from tools.stored_runs import digits, origin, to_text
 
 __all__ = ["ACTIVATIONS", "CASES", "DATA", "DRAWS", "LAWS", "SEED", "SIZES", "Case", "distance"]
 
-DATA = BOOK / "data" / "spectra.json"
+DATA = BOOK / "proportional" / "random-features-spectra.json"
 
 SEED = 820
 SIZES = (200, 400, 800, 1200, 2000)
@@ -46,7 +46,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def student(degrees: float) -> spectra.Law:
+def student(degrees: float) -> simulated_spectra.Law:
     """Return Student's law with variance 1."""
     scale = math.sqrt(degrees / (degrees - 2))
     return lambda rng, shape: rng.standard_t(degrees, shape) / scale
@@ -58,7 +58,7 @@ def without_variance(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return entries / math.sqrt(np.mean(entries**2))
 
 
-LAWS: dict[str, str | spectra.Law] = {
+LAWS: dict[str, str | simulated_spectra.Law] = {
     "gaussian": "gaussian",
     "sign": "sign",
     "uniform": "uniform",
@@ -122,10 +122,10 @@ def distance(k: int, n0: int, draw: int) -> float:
     f = ACTIVATIONS[case.activation]
     rng = np.random.default_rng([SEED, k, n0, draw])
     model = RandomFeatures(f, n0 / m, n0 / n1)
-    found = spectra.simulate_spectrum(
+    found = simulated_spectra.simulate_spectrum(
         f, n0, n1, m, rng, entries=LAWS[case.law], centred=case.centred
     )
-    return spectra.kolmogorov_smirnov(found, model.cdf, outliers=outliers(case, model))
+    return simulated_spectra.kolmogorov_smirnov(found, model.cdf, outliers=outliers(case, model))
 
 
 def outliers(case: Case, model: RandomFeatures) -> int:

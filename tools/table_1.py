@@ -2,7 +2,7 @@
 
 Usage: .venv/bin/python -m tools.table_1
 
-Draws many hidden weights where the paper has one and writes a summary to book/data/table-1.json.
+Draws many hidden weights where the paper has one and writes a summary to book/width/table-1.json.
 A run that was stopped goes on where it was: finished draws are kept in _build/table-1.checkpoint.
 """
 
@@ -25,7 +25,7 @@ from tools.stored_runs import digits, origin, to_text
 
 __all__ = ["DATA", "DRAWS", "INPUTS", "LEVELS", "SEED", "draw", "summary", "synthetic_tables"]
 
-DATA = BOOK / "data" / "table-1.json"
+DATA = BOOK / "width" / "table-1.json"
 CHECKPOINT = BUILD / "table-1.checkpoint"
 
 SEED = 700

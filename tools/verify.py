@@ -22,7 +22,7 @@ __all__ = ["STAGES", "Stage", "main", "verdict", "verify"]
 PYTHON = sys.executable
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--tb=short", "--color=no"]
 HEARTBEAT = 30.0  # seconds between signs of life where the output is not a terminal
-BUILT = ["tests/test_pages.py", "tests/test_browser.py"]
+BUILT = ["tests/pages/test_pages.py", "tests/pages/test_browser.py"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The number of an equation leads to the check that covers it, or says why there is none.
 
 Data come from :mod:`paper_record`: checks name the equations that they cover, and
-``book/equations.yml`` lists those that are definitions, or cited.
+``book/record/equations.yml`` lists those that are definitions, or cited.
 """
 
 from __future__ import annotations

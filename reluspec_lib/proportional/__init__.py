@@ -1,0 +1,1 @@
+"""Spectra of random features whose dimensions grow in proportion."""

@@ -1,0 +1,1 @@
+"""The Fisher information matrix and its spectrum."""

@@ -1,0 +1,1 @@
+"""What the theorems rest on beyond the core: rigorous enclosures of their constants."""

@@ -1,0 +1,678 @@
+"""Learning: against plain loops, dense exponentials, simulation and closed forms at large width."""
+
+import copy
+import math
+import pickle
+import re
+
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reluspec_lib import dynamics, features, fisher, forward, groups, sample_weights, targets
+from reluspec_lib.learning import _loss
+
+D, M = 3, 60
+SOLVERS = ["dense", "lanczos", "expm"]
+
+
+def rng(seed=1):
+    return np.random.default_rng(seed)
+
+
+def mixture(d):
+    return (
+        targets.limit(groups.NORM, d)
+        + targets.limit(groups.COORDINATE, d)
+        - 2 * targets.limit(groups.SQUARE, d)
+        + targets.limit(groups.PRODUCT, d)
+        + 0.5 * targets.zonal(d, 4)
+    )
+
+
+def setting(kind, m=M, d=D, seed=1):
+    """Return W, the target, a sample or None, and the matrix A and force b of the loss."""
+    generator = rng(seed)
+    W = sample_weights(d, m, generator)
+    target = generator.normal(size=m) if "readout" in kind else mixture(d)
+    if "sample" not in kind:
+        J = fisher.matrix(W)
+        b = J @ target if "readout" in kind else target.moment(W)
+        return W, target, None, J, b
+    n = m // 3 if "small" in kind else 3 * m
+    x, y = generator.normal(size=(n, d)), generator.normal(size=n)
+    X = features(x, W)
+    return W, target, (x, y), X.T @ X / n, X.T @ y / n
+
+
+KINDS = ["function", "readout", "small sample", "large sample", "sample of a readout"]
+
+
+def assert_same_readout(found, expected, relative=1e-10):
+    np.testing.assert_allclose(found, expected, atol=relative * np.abs(expected).max())
+
+
+def by_exponential(A, b, start, time):
+    """Return v(t) for v' = b - A v by the exponential of the matrix with one more row."""
+    size = len(b)
+    extended = np.zeros((size + 1, size + 1))
+    extended[:size, :size], extended[:size, size] = -A, b
+    return (scipy.linalg.expm(time * extended) @ np.append(start, 1))[:size]
+
+
+def by_loop(A, b, start, step, count):
+    v = start.copy()
+    for _ in range(count):
+        v = v - step * (A @ v - b)
+    return v
+
+
+# --- gradient flow
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_flow_equals_the_dense_exponential(kind, solver):
+    W, target, sample, A, b = setting(kind)
+    start, times = rng(2).normal(size=M), [0.0, 0.3, 4.0, 50.0]
+    path = dynamics.flow(W, target, times, sample=sample, start=start, solver=solver)
+    expected = np.column_stack([by_exponential(A, b, start, time) for time in times])
+    assert_same_readout(path.readout, expected)
+    assert (path.solver, path.step) == (solver, None)
+    assert (path.products > 0) == (solver == "lanczos")
+    np.testing.assert_array_equal(path.times, times)
+    np.testing.assert_array_equal(path.start, start)
+
+
+@pytest.mark.parametrize("d, m", [(1, 1), (1, 2), (2, 3), (10, 30), (3, 500)])
+def test_solvers_agree_at_all_sizes(d, m):
+    W, times = sample_weights(d, m, rng()), [0.5, 30.0]
+    target = targets.limit(groups.NORM, d) + targets.limit(groups.COORDINATE, d)
+    first, *others = (dynamics.flow(W, target, times, solver=solver) for solver in SOLVERS)
+    for other in others:
+        assert_same_readout(other.readout, first.readout, 1e-12)
+
+
+def test_flow_for_ever_on_a_small_sample_gives_the_interpolant_of_least_norm():
+    W, target, (x, y), _, _ = setting("small sample", m=600, d=10)
+    path = dynamics.flow(W, target, [1e9], sample=(x[:40], y[:40]))
+    expected = np.linalg.lstsq(features(x[:40], W), y[:40])[0]
+    assert_same_readout(path.readout[:, 0], expected, 1e-8)
+    np.testing.assert_allclose(forward(x[:40], W, path.readout[:, 0]), y[:40], atol=1e-8)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32), s=st.floats(0.01, 20), t=st.floats(0.01, 20))
+def test_flow_is_a_semigroup_and_never_raises_the_risk(seed, s, t):
+    W = sample_weights(D, 40, rng(seed))
+    target = mixture(D)
+    whole = dynamics.flow(W, target, [0.0, s, s + t])
+    rest = dynamics.flow(W, target, [t], start=whole.readout[:, 1])
+    assert_same_readout(rest.readout[:, 0], whole.readout[:, 2], 1e-11)
+    assert (np.diff(whole.risk()) <= 1e-12 * target.power).all()
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32))
+def test_rotated_inputs_and_renamed_units_learn_the_norm_alike(seed):
+    generator = rng(seed)
+    W, times = sample_weights(D, 30, generator), [1.0, 9.0]
+    target = targets.limit(groups.NORM, D)
+    v = dynamics.flow(W, target, times).readout
+    rotation, order = np.linalg.qr(generator.normal(size=(D, D)))[0], generator.permutation(30)
+    np.testing.assert_allclose(dynamics.flow(rotation @ W, target, times).readout, v, atol=1e-10)
+    renamed = dynamics.flow(W[:, order], target, times).readout
+    np.testing.assert_allclose(renamed, v[order], atol=1e-10)
+
+
+# --- long times, any scale
+
+
+def hard_weights(kind):
+    """Return weights for which J has small, equal or vanishing eigenvalues."""
+    W = sample_weights(4, 150, rng(0))
+    return {
+        "Gaussian": lambda: W,
+        "repeated columns": lambda: np.hstack([W[:, :75]] * 2),
+        "opposite columns": lambda: np.hstack([W[:, :60], -W[:, :60], W[:, :30]]),
+        "signs": lambda: np.sign(W),
+        "no third row": lambda: W * [[1], [1], [0], [1]],
+        "one row": lambda: W[:1],
+    }[kind]()
+
+
+@pytest.mark.parametrize("time", [1e3, 1e12, 1e17])
+@pytest.mark.parametrize(
+    "kind", ["Gaussian", "repeated columns", "opposite columns", "signs", "no third row", "one row"]
+)
+def test_the_risk_is_right_at_any_time(kind, time):
+    W = hard_weights(kind)
+    target = targets.limit(groups.NORM, len(W))
+    J, b = fisher.matrix(W), target.moment(W)
+    values, U = np.linalg.eigh(J)
+    kept = values > 1e-13 * values[-1]
+    part = (U.T @ b)[kept] ** 2 / values[kept]
+    expected = target.power - np.sum(part * -np.expm1(-2 * values[kept] * time))
+    for solver in SOLVERS[:2]:
+        path = dynamics.flow(W, target, [time], solver=solver)
+        assert path.risk()[0] == pytest.approx(expected, abs=1e-12)
+        # At step 1/lambda_max every step takes the share lambda/lambda_max of what is left.
+        count = min(int(time), 10**18)
+        path = dynamics.descent(W, target, 0.999 / values[-1], [count], solver=solver)
+        left = np.maximum(1 - 0.999 * values[kept] / values[-1], 0) ** (2.0 * count)
+        assert path.risk()[0] == pytest.approx(target.power - np.sum(part * (1 - left)), abs=1e-12)
+
+
+def test_the_value_at_the_end_of_time():
+    W = sample_weights(4, 600, rng(0))
+    path = dynamics.flow(W, targets.limit(groups.NORM, 4), [1e17, 1e300])
+    assert path.solver == "lanczos"
+    np.testing.assert_allclose(path.risk(), 2.137091e-06, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("size", [1e-100, 3e-30, 1e60])
+@pytest.mark.parametrize("kind", ["function", "readout", "small sample", "large sample"])
+def test_the_scale_of_the_weights_is_a_unit(kind, size, solver):
+    W, target, sample, _, _ = setting(kind)
+    start, times = rng(2).normal(size=M), np.array([0.0, 0.3, 4.0])
+    path = dynamics.flow(W, target, times, sample=sample, start=start, solver=solver)
+    if "readout" in kind:
+        target = target / size
+    options = {"sample": sample, "start": start / size, "solver": solver}
+    other = dynamics.flow(size * W, target, times / size**2, **options)
+    assert_same_readout(size * other.readout, path.readout, 1e-11)
+    np.testing.assert_allclose(other.risk(), path.risk(), rtol=1e-9)
+    for group in groups.ALL:
+        np.testing.assert_allclose(other.along(group), path.along(group), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(other.error(group), path.error(group), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e60])
+def test_the_scale_of_the_inputs_and_of_discrete_steps(size):
+    W, target, (x, y), _, _ = setting("small sample")
+    sample, scaled = (x, y), (size * x, y)
+    assert dynamics.largest_step(W, x=size * x) == pytest.approx(
+        dynamics.largest_step(W, x=x) / size**2, rel=1e-9
+    )
+    path = dynamics.descent(W, target, 0.1, [7], sample=sample)
+    other = dynamics.descent(W, target, 0.1 / size**2, [7], sample=scaled)
+    assert_same_readout(size * other.readout, path.readout, 1e-11)
+    noisy = dynamics.sgd(W, target, 0.05, [7], 5, rng(3))
+    other = dynamics.sgd(size * W, target, 0.05 / size**2, [7], 5, rng(3))
+    assert_same_readout(size * other.readout, noisy.readout, 1e-11)
+    assert dynamics.largest_step(size * W, batch=3) == pytest.approx(
+        dynamics.largest_step(W, batch=3) / size**2, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-320, 1e200])
+def test_sizes_whose_squares_are_no_numbers_are_refused(size):
+    W, target, (x, y), _, _ = setting("small sample")
+    for call in (
+        lambda: dynamics.flow(size * W, target, [1.0]),
+        lambda: dynamics.descent(size * W, target, 0.1, [1]),
+        lambda: dynamics.sgd(size * W, target, 0.1, [1], 2, 1),
+        lambda: dynamics.largest_step(size * W),
+    ):
+        with pytest.raises(ValueError, match=r"^W must have its largest entry between 1e-150"):
+            call()
+    with pytest.raises(ValueError, match=r"^x must have its largest entry between 1e-150"):
+        dynamics.flow(W, target, [1.0], sample=(size * x, y))
+    with pytest.raises(ValueError, match=r"^x must have its largest entry"):
+        dynamics.largest_step(1e100 * W, x=1e100 * x)
+
+
+def test_huge_responses_are_learned_too():
+    W, target, (x, y), _, _ = setting("small sample")
+    for solver in SOLVERS:
+        path = dynamics.flow(W, target, [2.0], sample=(x, y), solver=solver)
+        other = dynamics.flow(W, target, [2.0], sample=(x, 1e200 * y), solver=solver)
+        assert_same_readout(other.readout / 1e200, path.readout, 1e-11)
+
+
+def test_the_solver_by_products_refuses_times_that_take_for_ever():
+    W, target, _, _, _ = setting("function")
+    latest = 100_000 / fisher.trace(W)
+    message = rf"^times must not exceed {re.escape(f'{latest:.3g}')} with the solver expm, .*17$"
+    with pytest.raises(ValueError, match=message):
+        dynamics.flow(W, target, [1.0, 1e17], solver="expm")
+
+
+# --- gradient descent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", SOLVERS[:2])
+@pytest.mark.parametrize("share", [0.01, 0.25, 0.7, 0.99])
+def test_descent_equals_the_loop(kind, solver, share):
+    W, target, sample, A, b = setting(kind)
+    start, steps = rng(2).normal(size=M), [0, 1, 2, 3, 100, 2001]
+    step = share * 2 / np.linalg.eigvalsh(A)[-1]
+    path = dynamics.descent(W, target, step, steps, sample=sample, start=start, solver=solver)
+    expected = np.column_stack([by_loop(A, b, start, step, count) for count in steps])
+    assert_same_readout(path.readout, expected)
+    np.testing.assert_allclose(path.times, step * np.array(steps))
+    assert (path.solver, path.step) == (solver, step)
+
+
+def test_the_default_of_a_wide_network_is_lanczos_with_few_products_at_any_number_of_steps():
+    W = sample_weights(10, 800, rng())
+    target = mixture(10)
+    for count, most, gap in ((10, 40, 1e-13), (10**4, 90, 3e-12), (10**6, 250, 1e-10)):
+        path = dynamics.descent(W, target, 0.5, [count])
+        assert path.solver == "lanczos"
+        assert 0 < path.products < most
+        dense = dynamics.descent(W, target, 0.5, [count], solver="dense")
+        assert_same_readout(path.readout, dense.readout, gap)
+    assert dynamics.descent(W[:, :400], target, 0.1, [1]).solver == "dense"
+
+
+def test_wide_networks_never_hold_the_matrix(monkeypatch):
+    W, target, _, _, _ = setting("function", m=700)
+    held = dynamics.descent(W, target, 0.5, [50], solver="lanczos")
+    monkeypatch.setattr(_loss, "_HELD_WIDTH", 0)
+    monkeypatch.delattr(fisher, "matrix")
+    free = dynamics.descent(W, target, 0.5, [50])
+    assert free.solver == "lanczos"
+    assert_same_readout(free.readout, held.readout, 1e-12)
+    exponential = dynamics.flow(W, target, [3.0], solver="expm")
+    assert_same_readout(exponential.readout, dynamics.flow(W, target, [3.0]).readout, 1e-12)
+
+
+def test_many_small_steps_are_the_flow():
+    W, target, _, _, _ = setting("function")
+    smooth = dynamics.flow(W, target, [2.0]).readout[:, 0]
+    gaps = []
+    for count in (1000, 2000):
+        readout = dynamics.descent(W, target, 2 / count, [count]).readout[:, 0]
+        gaps.append(np.linalg.norm(readout - smooth))
+    assert gaps[0] / gaps[1] == pytest.approx(2, rel=1e-2)
+
+
+def test_no_steps_and_no_error_change_nothing():
+    W, v, _, _, _ = setting("readout")
+    for solver in SOLVERS[:2]:
+        np.testing.assert_array_equal(
+            dynamics.descent(W, v, 0.1, [0, 7], start=v, solver=solver).readout, np.stack([v, v], 1)
+        )
+    np.testing.assert_array_equal(
+        dynamics.flow(W, v, [3.0], start=v, solver="expm").readout[:, 0], v
+    )
+
+
+# --- stability
+
+
+@pytest.mark.parametrize("kind", ["function", "small sample", "large sample"])
+def test_the_bound_is_two_over_the_largest_eigenvalue(kind):
+    W, _, sample, A, _ = setting(kind)
+    bound = dynamics.largest_step(W, x=None if sample is None else sample[0])
+    assert bound == pytest.approx(2 / np.linalg.eigvalsh(A)[-1], rel=1e-9)
+
+
+@pytest.mark.parametrize("W, expected", [([[2.0]], 1.0), ([[0.0]], math.inf), ([[1, -3]], 4 / 9)])
+def test_the_bound_of_tiny_networks(W, expected):
+    assert dynamics.largest_step(W) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["function", "small sample", "large sample"])
+def test_descent_is_stable_up_to_the_bound_and_not_beyond(kind):
+    W, target, sample, A, b = setting(kind)
+    bound = dynamics.largest_step(W, x=None if sample is None else sample[0])
+    with pytest.raises(ValueError, match=rf"below 2/lambda_max = {bound:.6g}.*got.*unstable=True"):
+        dynamics.descent(W, target, 1.001 * bound, [1], sample=sample)
+    losses = []
+    for factor in (0.99, 1.01):
+        v = dynamics.descent(
+            W, target, factor * bound, [1000, 2000, 3000], sample=sample, unstable=True
+        ).readout
+        losses.append(np.einsum("jt,jk,kt->t", v, A, v) / 2 - b @ v)
+    assert (np.diff(losses[0]) < 0).all()
+    np.testing.assert_allclose(losses[1][1:] / losses[1][:-1], 1.02**2000, rtol=0.01)
+
+
+def test_an_overflow_is_infinite_without_a_warning():
+    W, target, _, _, _ = setting("function")
+    for solver in SOLVERS[:2]:
+        path = dynamics.descent(W, target, 50.0, [1000], unstable=True, solver=solver)
+        assert not np.isfinite(path.readout).any()
+
+
+def plane_rule(W):
+    """Return points on the circle and weights of mean 1, exact between the kinks of the units."""
+    kinks = np.arctan2(W[1], W[0])[:, None] + np.array([-np.pi, np.pi]) / 2
+    ends = np.unique(np.concatenate([kinks.ravel() % (2 * np.pi), [0, np.pi, 2 * np.pi]]))
+    nodes, gauss = np.polynomial.legendre.leggauss(16)
+    half = np.diff(ends)[:, None] / 2
+    angles = (ends[:-1, None] + half * (nodes + 1)).ravel()
+    return np.column_stack([np.cos(angles), np.sin(angles)]), (half * gauss).ravel() / (2 * np.pi)
+
+
+PLANE = {
+    "one unit": [[3.0], [4.0]],
+    "two units": np.eye(2),
+    "half plane": sample_weights(2, 9, rng(5)) * [[1], [0]] + np.abs(sample_weights(2, 9, rng(6))),
+    "with zero and twice": [[1.0, 0, 1, -2], [0.5, 0, 0.5, 1]],
+    "line": np.outer([3.0, 4], [1.0, 2, -1, 3]),
+    "stretched": [[10], [0.1]] * sample_weights(2, 12, rng(7)),
+    "Gaussian": sample_weights(2, 40, rng(8)),
+}
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_the_bound_for_one_input_holds_for_any_weights(name):
+    W = np.array(PLANE[name])
+    u, weight = plane_rule(W)
+    a, X = u @ W, features(u, W)
+    # E|x|^2 = 2, E|x|^4 = 8 and E|x|^6 = 48 at d = 2.
+    J = 2 * (weight[:, None] * X).T @ X
+    M = 8 * (weight[:, None] * (X**2).sum(axis=1, keepdims=True) * X).T @ X
+    mu = _loss.single_input_bound(W)
+    values, U = np.linalg.eigh(J)
+    U = (U / np.sqrt(np.where(values > 1e-9 * values[-1], values, np.inf)))[:, values > 0]
+    needed = np.linalg.eigvalsh(U.T @ M @ U)[-1]
+    assert needed <= mu * (1 + 1e-12)
+    assert mu <= 2 * needed
+    G, h = W @ W.T, (a * np.abs(a)).sum(axis=1)
+    curved = 48 * (weight[:, None] * h[:, None] ** 2 * u).T @ u
+    gamma, top = math.sqrt(np.linalg.eigvalsh(curved)[-1]), np.linalg.eigvalsh(G)[-1]
+    form = np.array([[np.trace(G) + 2 * top, gamma], [gamma, 4 * top]]) / 2
+    assert mu == pytest.approx(min(4 * top, np.linalg.eigvalsh(form)[-1]), rel=1e-11)
+
+
+@pytest.mark.parametrize("block", [1, 100, 10**9])
+def test_the_bound_for_one_input_does_not_depend_on_blocks_or_scale(block, monkeypatch):
+    W = sample_weights(4, 30, rng())
+    mu = _loss.single_input_bound(W)
+    assert _loss.single_input_bound(3 * W) == pytest.approx(9 * mu, rel=1e-12)
+    monkeypatch.setattr(_loss, "_BLOCK", block)
+    assert _loss.single_input_bound(W) == pytest.approx(mu, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "W",
+    [[[1, 1e-170], [0, 0]], [[1, 1e-165, 0.5], [0, 1e-165, 0.2], [0, 0, 0.1]]],
+    ids=["two units", "three units"],
+)
+def test_a_unit_whose_square_is_no_number_does_not_count_for_one_input(W):
+    without = np.delete(W, 1, axis=1)
+    expected = dynamics.largest_step(without, batch=1)
+    assert dynamics.largest_step(W, batch=1) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 10, 1000])
+def test_the_bound_for_minibatches_interpolates(batch):
+    W = sample_weights(10, 1000, rng())
+    top, mu = 2 / dynamics.largest_step(W), _loss.single_input_bound(W)
+    assert 6 < mu < 7.8  # (d + 2)/2 in the limit
+    expected = 2 / ((1 - 1 / batch) * top + mu / batch)
+    assert dynamics.largest_step(W, batch=batch) == pytest.approx(expected, rel=1e-12)
+    assert dynamics.largest_step(3 * W, batch=batch) == pytest.approx(expected / 9)
+
+
+def test_a_step_that_is_called_stable_is_so_for_the_network_at_hand():
+    # The mean square of an error after a step, over many inputs: below the bound it falls, and
+    # for the worst error of this network it grows at 4/(d + 2), the bound of infinite width.
+    W, x = sample_weights(10, 60, rng()), rng(2).normal(size=(60_000, 10))
+    X = features(x[:30_000], W)
+    weighted = (X * (X**2).sum(axis=1, keepdims=True)).T @ X / len(X)
+    worst = scipy.linalg.eigh(weighted, X.T @ X / len(X))[1][:, -1]
+    worst /= np.linalg.norm(worst)
+    X = features(x[30_000:], W)
+    grown = []
+    for step in (dynamics.largest_step(W, batch=1), 4 / 12):
+        after = worst - step * (X @ worst)[:, None] * X
+        change = (after**2).sum(axis=1) - 1
+        grown.append(change.mean() / (change.std() / math.sqrt(len(x) / 2)))
+    assert grown[0] < -5
+    assert grown[1] > 5
+
+
+@pytest.mark.parametrize("batch, factor, grows", [(1, 0.5, False), (1, 2, True), (8, 2, True)])
+def test_minibatches_are_stable_below_the_bound(batch, factor, grows):
+    W = sample_weights(10, 300, rng())
+    v = rng(2).normal(size=300)
+    bound = dynamics.largest_step(W, batch=batch)
+    assert factor * bound < dynamics.largest_step(W) or batch > 1
+    path = dynamics.sgd(W, v, factor * bound, [0, 300], batch, rng(3), unstable=True)
+    before, after = path.risk()
+    assert (after > before) == grows
+
+
+# --- stochastic gradient descent
+
+
+@pytest.mark.parametrize("noise", [0, 0.5])
+@pytest.mark.parametrize("kind", ["function", "readout"])
+def test_sgd_equals_a_plain_loop_on_the_same_draws(kind, noise):
+    W, target, _, _, _ = setting(kind)
+    start = rng(4).normal(size=M)
+    path = dynamics.sgd(W, target, 0.1, [0, 3, 10], 5, rng(3), noise=noise, start=start)
+    generator, v, expected = rng(3), start.copy(), [start.copy()]
+    for count in range(1, 11):
+        x = generator.normal(size=(5, D))
+        y = forward(x, W, target) if kind == "readout" else target(x)
+        if noise:
+            y = y + noise * generator.normal(size=5)
+        X = features(x, W)
+        v = v - 0.1 * X.T @ (X @ v - y) / 5
+        if count in (3, 10):
+            expected.append(v)
+    np.testing.assert_allclose(path.readout.T, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(path.times, [0, 0.3, 1])
+    assert (path.solver, path.products, path.step) == ("sgd", 0, 0.1)
+    np.testing.assert_array_equal(path.start, start)
+
+
+def test_sgd_with_huge_batches_is_descent():
+    W, target, _, _, _ = setting("function", m=20)
+    noisy = dynamics.sgd(W, target, 0.5, [5], 200_000, rng(2), noise=0.1).readout
+    exact = dynamics.descent(W, target, 0.5, [5]).readout
+    assert np.linalg.norm(noisy - exact) < 0.01 * np.linalg.norm(exact)
+
+
+# --- what a trajectory reports
+
+
+@pytest.mark.parametrize("kind", ["function", "readout"])
+def test_risk_and_coefficients_are_means_over_inputs(kind):
+    W, target, _, _, _ = setting(kind)
+    path = dynamics.flow(W, target, [0.0, 1.0, 10.0])
+    x = rng(7).normal(size=(100_000, D))
+    y = forward(x, W, target) if kind == "readout" else target(x)
+    squares = (forward(x, W, path.readout) - y[:, None]) ** 2
+    error = squares.std(axis=0) / math.sqrt(len(x))
+    assert (np.abs(squares.mean(axis=0) - path.risk()) < 5 * error).all()
+    for group in groups.ALL:
+        F = group.limit(x)
+        for column in range(group.size(D)):
+            products = F[:, [column]] * forward(x, W, path.readout) / group.eigenvalue(D)
+            bars = products.std(axis=0) / math.sqrt(len(x)) + 1e-12
+            assert (np.abs(products.mean(axis=0) - path.along(group)[column]) < 5 * bars).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_are_the_projections_and_sum_to_the_risk(kind):
+    W, target, sample, _, _ = setting(kind)
+    path = dynamics.flow(W, target, [0.5, 5.0], sample=sample)
+    total = path.remainder()
+    for group in groups.ALL:
+        V = group.eigenvectors(W)
+        wanted = V.T @ target if "readout" in kind else target.along(group)
+        missing = wanted[:, None] - V.T @ path.readout
+        expected = group.eigenvalue(D) * (missing**2).sum(axis=0)
+        np.testing.assert_allclose(path.error(group), expected, rtol=1e-10)
+        total = total + path.error(group)
+    np.testing.assert_allclose(total, path.risk(), rtol=1e-12)
+
+
+def test_the_remainder_is_the_quadratic_form_of_the_residual():
+    W = sample_weights(D, M, rng())
+    target = targets.limit(groups.NORM, D) + targets.limit(groups.PRODUCT, D)
+    path = dynamics.flow(W, target, [0.1, 1.0, 20.0])
+    R = fisher.residual(W)
+    expected = np.einsum("jt,jk,kt->t", path.readout, R, path.readout)
+    np.testing.assert_allclose(path.remainder(), expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("group", groups.ALL)
+def test_one_function_decays_at_its_own_rate_in_a_wide_network(group):
+    W, times = sample_weights(3, 1600, rng()), np.array([0.0, 0.5, 1])
+    path = dynamics.flow(W, targets.limit(group, 3), times / group.eigenvalue(3))
+    np.testing.assert_allclose(path.error(group), path.predicted(group), rtol=0.25)
+    initial = group.eigenvalue(3)
+    np.testing.assert_allclose(path.predicted(group), initial * np.exp(-2 * times), rtol=1e-12)
+
+
+def test_the_prediction_of_a_discrete_method_counts_steps():
+    W = sample_weights(3, 50, rng())
+    target = 2 * targets.limit(groups.COORDINATE, 3)
+    start = rng(2).normal(size=50)
+    first = np.sum((target.along(groups.COORDINATE) - W @ start) ** 2) / 4
+    path = dynamics.descent(W, target, 0.5, [0, 1, 9], start=start)
+    expected = first * (1 - 0.5 / 4) ** np.array([0, 2, 18])
+    np.testing.assert_allclose(path.predicted(groups.COORDINATE), expected, rtol=1e-12)
+    other = path.predicted(groups.COORDINATE, eigenvalue=0.5)
+    np.testing.assert_allclose(other, first * 0.75 ** np.array([0, 2, 18]), rtol=1e-12)
+    smooth = dynamics.flow(W, target, [0, 1], start=start).predicted(groups.COORDINATE, 0.5)
+    np.testing.assert_allclose(smooth, first * np.exp([0, -1]), rtol=1e-12)
+
+
+def test_groups_that_a_small_dimension_lacks_have_no_error():
+    W = sample_weights(1, 20, rng())
+    path = dynamics.flow(W, targets.limit(groups.NORM, 1), [0.0, 3.0])
+    for group in (groups.SQUARE, groups.PRODUCT):
+        np.testing.assert_array_equal(path.error(group), [0, 0])
+        np.testing.assert_array_equal(path.predicted(group), [0, 0])
+
+
+def test_trajectories_are_values():
+    W, target, _, _, _ = setting("function", m=30)
+    path, same = (dynamics.flow(W, target, [0.0, 1.0]) for _ in range(2))
+    assert path == same == pickle.loads(pickle.dumps(path)) == copy.deepcopy(path)
+    assert path != dynamics.flow(W, target, [0.0, 2.0])
+    assert path != dynamics.flow(W, 2 * target, [0.0, 1.0])
+    assert path != "path"
+    assert len(repr(path)) < 400
+    assert repr(path).startswith("Trajectory(W=<float64 (3, 30)>, target=<target at d = 3:")
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(path)
+
+
+def test_a_seed_is_as_good_as_a_generator():
+    W, target, _, _, _ = setting("function")
+    paths = [dynamics.sgd(W, target, 0.05, [3], 4, source, noise=1) for source in (5, rng(5), [5])]
+    assert paths[0] == paths[1] == paths[2]
+
+
+@pytest.mark.parametrize("bad", [1j, np.ma.masked_invalid([np.nan])[0], np.datetime64(1, "D")])
+def test_numbers_that_are_not_real_are_refused_by_name(bad):
+    def of(array):
+        return np.ma.array(array, mask=True) if bad is np.ma.masked else array + bad
+
+    if isinstance(bad, np.datetime64):
+        of = lambda array: np.full(np.shape(array), bad)  # noqa: E731
+    W, target, (x, y), _, _ = setting("small sample")
+    v = np.ones(M)
+    for name, call in {
+        "W": lambda: dynamics.flow(of(W), target, [1.0]),
+        "target": lambda: dynamics.flow(W, of(v), [1.0]),
+        "times": lambda: dynamics.flow(W, target, of(np.ones(1))),
+        "start": lambda: dynamics.flow(W, target, [1.0], start=of(v)),
+        "x": lambda: dynamics.descent(W, target, 0.1, [1], sample=(of(x), y)),
+        "y": lambda: dynamics.descent(W, target, 0.1, [1], sample=(x, of(y))),
+        "steps": lambda: dynamics.sgd(W, target, 0.1, of(np.ones(1)), 1, 1),
+    }.items():
+        with pytest.raises(ValueError, match=rf"^{name} must "):
+            call()
+
+
+def test_float32_weights_are_taken_in_float64():
+    W = sample_weights(D, M, rng()).astype(np.float32)
+    path = dynamics.flow(W, mixture(D), [1.0])
+    assert path.readout.dtype == np.float64
+    assert_same_readout(path.readout, dynamics.flow(W.astype(float), mixture(D), [1.0]).readout)
+
+
+# --- messages
+
+W0, TARGET = np.ones((3, 4)) + np.eye(3, 4), targets.limit(groups.NORM, 3)
+X0, Y0 = np.ones((5, 3)), np.ones(5)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: dynamics.flow(W0, np.ones(5), [1.0]), r"target must have shape \(4,\), got .*5"),
+        (lambda: dynamics.flow(np.ones((2, 4)), TARGET, [1.0]), r"target's d = 3"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [2.0, 1.0]),
+            r"times must be numbers >= 0 in increasing",
+        ),
+        (lambda: dynamics.flow(W0, TARGET, [-1.0]), r"times must be numbers >= 0"),
+        (lambda: dynamics.flow(W0, TARGET, [math.nan]), r"times must be numbers >= 0"),
+        (lambda: dynamics.flow(W0, TARGET, 1.0), r"times must be a non-empty sequence of numbers"),
+        (lambda: dynamics.flow(W0, TARGET, []), r"times must be a non-empty sequence"),
+        (lambda: dynamics.flow(W0, TARGET, [1.0], start=np.ones(3)), r"start must have shape"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], solver="fast"),
+            r"one of dense, lanczos, expm or",
+        ),
+        (lambda: dynamics.flow(W0, TARGET, [1.0], sample=X0), r"sample must be a pair \(x, y\)"),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0, Y0[1:])),
+            r"y must have shape \(5,\)",
+        ),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[0], Y0)),
+            r"x must have shape \(n, 3\), got shape \(3,\)",
+        ),
+        (
+            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[:, :2], Y0)),
+            r"x must have shape \(n, 3\), got shape \(5, 2\)",
+        ),
+        (lambda: dynamics.descent(W0, TARGET, 0, [1]), r"step must be a positive number, got 0"),
+        (
+            lambda: dynamics.descent(W0, TARGET, "1", [1]),
+            r"step must be a positive number, got '1'",
+        ),
+        (lambda: dynamics.descent(W0, TARGET, 0.1, [1.5]), r"steps must be .* of integers >= 0"),
+        (
+            lambda: dynamics.descent(W0, TARGET, 0.1, [3, 3]),
+            r"steps must be integers .* increasing",
+        ),
+        (lambda: dynamics.descent(W0, TARGET, 0.1, [1], solver="expm"), r"dense, lanczos or None"),
+        (
+            lambda: dynamics.descent(W0, TARGET, 9.0, [1]),
+            r"step must be below 2/lambda_max = 0\.208004, where",
+        ),
+        (
+            lambda: dynamics.sgd(W0, TARGET, 9.0, [1], 2, rng()),
+            r"below the bound for this batch = ",
+        ),
+        (lambda: dynamics.sgd(W0, TARGET, 0.01, [1], 0, rng()), r"batch must be an integer >= 1"),
+        (
+            lambda: dynamics.sgd(W0, TARGET, 0.01, [1], 2, -7),
+            r"rng must be a numpy.random.Generator .* or a seed .*; got -7",
+        ),
+        (
+            lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 2, rng(), noise=-1),
+            r"noise must be a finite number >= 0, got -1",
+        ),
+        (lambda: dynamics.largest_step(W0, x=X0, batch=2), r"x and batch exclude each other"),
+        (lambda: dynamics.largest_step(W0, batch=0), r"batch must be an integer >= 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("method", ["error", "predicted"])
+def test_only_groups_with_coefficients_have_an_error(method):
+    path = dynamics.flow(W0, TARGET, [1.0])
+    with pytest.raises(ValueError, match=r"group must be a member of groups\.ALL"):
+        getattr(path, method)(groups.CENTRED_SQUARE)

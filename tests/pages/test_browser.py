@@ -1,0 +1,441 @@
+"""The built book as a browser shows it: offline, typeset, without sideways scrolling, legible.
+
+Run after `make book`. Needs Chromium, on the path or named by CHROMIUM; without one the tests skip,
+unless REQUIRE_BROWSER=1. BOOK_HTML names another built book to test.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from tools.settings import HTML as BUILT
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+HTML = Path(os.environ.get("BOOK_HTML", BUILT))
+REQUIRED = os.environ.get("REQUIRE_BROWSER") == "1"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+DEFAULT_PATHS = (
+    "/usr/bin/chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+# No sandbox: continuous integration runs as root. The others stop the browser's own requests.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DEVICES = {"desktop": (1400, 900), "phone": (390, 844)}
+MODES = ("light", "dark")
+AA = 4.5  # WCAG 2 contrast of text
+
+
+def find_browser():
+    """Return the path of a browser, or None."""
+    candidates = [os.environ.get("CHROMIUM"), *map(shutil.which, NAMES), *DEFAULT_PATHS]
+    return next((path for path in candidates if path and Path(path).exists()), None)
+
+
+def pages():
+    """Return the names of the pages, Sphinx's own included."""
+    found = [path for path in HTML.rglob("*.html") if "_static" not in path.parts]
+    return sorted(str(path.relative_to(HTML)) for path in found if path != HTML / "index.html")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start the browser once."""
+    if not (HTML / "book" / "index.html").is_file():
+        pytest.fail(
+            f"the book is not built: no {HTML / 'book' / 'index.html'}; run make book first"
+        )
+    path = find_browser()
+    if path is None:
+        message = "no Chromium found on the path or in CHROMIUM"
+        if REQUIRED:
+            pytest.fail(f"{message}, and REQUIRE_BROWSER=1")
+        pytest.skip(f"{message}: the pages were not read in a browser")
+    with sync_api.sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Serve the book on this machine, for the tests in which file:// is not enough."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as instance:
+        thread = threading.Thread(target=instance.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{instance.server_address[1]}"
+        instance.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def windows(browser):
+    """Return one window for each device and mode: its cache makes the next page quick."""
+    opened = {}
+
+    def window(device="desktop", mode="light"):
+        if (device, mode) not in opened:
+            opened[device, mode] = Reader(browser, device, mode)
+        opened[device, mode].requests.clear()
+        opened[device, mode].errors.clear()
+        return opened[device, mode]
+
+    yield window
+    for reader in opened.values():
+        reader.context.close()
+
+
+class Reader:
+    """A browser window that keeps account of requests and errors."""
+
+    def __init__(self, browser, device="desktop", mode="light"):
+        width, height = DEVICES[device]
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=mode,
+            reduced_motion="reduce",
+            has_touch=device == "phone",
+        )
+        self.requests, self.errors = [], []
+        self.context.on("request", lambda request: self.requests.append(request.url))
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self.listen)
+        self.page.on("requestfailed", lambda r: self.errors.append(f"{r.url}: {r.failure}"))
+
+    def listen(self, message):
+        """Keep what a page complains about."""
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def open(self, address):
+        """Open a page and wait until its formulas are typeset."""
+        self.page.goto(address)
+        self.page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+        return self.page
+
+    def outside(self):
+        """Return the requests that left this machine."""
+        local = ("file:", "data:", "blob:", "http://127.0.0.1:")
+        return [url for url in self.requests if not url.startswith(local)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.context.close()
+
+
+def address_of(name):
+    """Return the file address of a page."""
+    return (HTML / name).as_uri()
+
+
+# --- every page, on every device, in both modes -------------------------------------------------
+
+# Elements outside the window that no box of their own scrolls or clips.
+SIDEWAYS = """() => {
+  const width = document.documentElement.clientWidth;
+  const page = document.scrollingElement.scrollWidth - width;
+  const contained = (element) => {
+    const article = element.closest('article.bd-article');
+    for (let box = element.parentElement; box !== article; box = box.parentElement) {
+      if (getComputedStyle(box).overflowX !== 'visible') return true;
+    }
+    return false;
+  };
+  const wide = [...document.querySelectorAll('article.bd-article *')].filter((element) => {
+    const box = element.getBoundingClientRect();
+    return box.width > 0 && box.right > width + 1 && !contained(element);
+  });
+  return {page, wide: wide.slice(0, 5).map((e) => e.outerHTML.slice(0, 120))};
+}"""
+
+# Formulas: sources left in the text, errors, and the numbers of both kinds.
+FORMULAS = """() => {
+  const article = document.querySelector('article.bd-article');
+  if (!article) return {sources: 0, typeset: 0, errors: []};
+  // MathJax sets an unknown macro as red text.
+  const wrong = 'mjx-merror, [data-mjx-error], mjx-mtext[style*="red"]';
+  const errors = [...article.querySelectorAll(wrong)];
+  return {
+    sources: article.querySelectorAll('span.math, div.math').length,
+    typeset: article.querySelectorAll(':is(span.math, div.math) > mjx-container').length,
+    errors: errors.map((e) => e.textContent.slice(0, 100)),
+    raw: (article.innerText.match(/\\\\[([]|\\\\(frac|sqrt|operatorname|mathbb)/g) || []).length,
+    unnamed: [...article.querySelectorAll('mjx-container')]
+      .filter((e) => !e.querySelector('mjx-assistive-mml math')).length,
+  };
+}"""
+
+# Boxes that scroll sideways and that the keyboard cannot reach.
+UNREACHABLE = """() => [...document.querySelectorAll('article.bd-article *')].filter((e) => {
+  if (e.closest('mjx-math, mjx-assistive-mml, details:not([open])')) return false;
+  const scrolls = /auto|scroll/.test(getComputedStyle(e).overflowX);
+  return scrolls && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && e.tabIndex < 0;
+}).map((e) => e.outerHTML.slice(0, 160))"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", pages())
+def test_page_reads_offline(windows, name, device, mode):
+    """Given a page opened from its file, it is complete, quiet, and fits the window."""
+    reader = windows(device, mode)
+    page = reader.open(address_of(name))
+    formulas = page.evaluate(FORMULAS)
+    assert formulas["errors"] == []
+    assert formulas["typeset"] == formulas["sources"]
+    assert formulas.get("raw", 0) == 0
+    assert formulas.get("unnamed", 0) == 0, "formulas without MathML for screen readers"
+    sideways = page.evaluate(SIDEWAYS)
+    assert sideways == {"page": 0, "wide": []}
+    page.wait_for_function("() => document.readyState === 'complete'")
+    assert page.evaluate(UNREACHABLE) == []
+    if name.startswith("book/"):
+        assert page.locator("h1:visible").count() == 1
+        for image in page.locator("article img").all():
+            assert image.evaluate("e => e.complete && e.naturalWidth > 0")
+    # Last, so that what comes late is counted as well.
+    assert reader.requests, "the account of requests is empty"
+    assert reader.outside() == []
+    assert reader.errors == []
+
+
+# --- colours --------------------------------------------------------------------------------
+
+# Contrast of each text with what is behind it, colours with transparency laid over each other.
+CONTRAST = """(selectors) => {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 1;
+  const brush = canvas.getContext('2d', {willReadFrequently: true});
+  const rgb = (colours) => {  // from back to front; the canvas understands every notation
+    brush.clearRect(0, 0, 1, 1);
+    for (const colour of colours) {
+      brush.fillStyle = colour;
+      brush.fillRect(0, 0, 1, 1);
+    }
+    return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const luminance = (colour) => {
+    const [r, g, b] = colour.map((c) => {
+      c /= 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    const layers = [];
+    for (let box = element; box; box = box.parentElement) {
+      layers.unshift(getComputedStyle(box).backgroundColor);
+    }
+    return layers;
+  };
+  const seen = {};
+  for (const selector of selectors) {
+    for (const element of document.querySelectorAll(selector)) {
+      const words = [...element.childNodes].some((n) => n.nodeType === 3 && n.nodeValue.trim());
+      if (!words || !element.getClientRects().length) continue;
+      const back = behind(element);
+      const front = getComputedStyle(element).color;
+      const [one, other] = [luminance(rgb([...back, front])), luminance(rgb(back))];
+      const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+      if (!(selector in seen) || ratio < seen[selector][0]) {
+        seen[selector] = [ratio, element.outerHTML.slice(0, 120)];
+      }
+    }
+  }
+  return seen;
+}"""
+
+TEXTS = {
+    "body": ["article p", "article li", "article h1", "article h2", "article h3", "figcaption *"],
+    "links": ["article p a", "article td a", "nav.bd-links a", ".bd-sidebar-secondary a"],
+    "statements": [".admonition p", ".admonition-title", ".admonition-title *", ".admonition a"],
+    "badges": [".verified *", ".layer", ".layer *", ".not-yet", ".relation", ".no-value"],
+    "tables": ["article td *", "article td", "article th", "caption"],
+    "code": ["article pre", "article pre span", "article code", "article code span", "dt.sig *"],
+    "around": [".prev-next-footer p", "footer p", "summary *", ".caption-text", ".eqno"],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", [name for name in pages() if name.startswith("book/")])
+def test_text_has_enough_contrast(windows, name, mode):
+    """Given a page in light and in dark, all its text has the contrast that WCAG AA asks."""
+    reader = windows("desktop", mode)
+    page = reader.open(address_of(name))
+    page.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    selectors = [selector for group in TEXTS.values() for selector in group]
+    seen = page.evaluate(CONTRAST, selectors)
+    assert seen, "nothing was measured"
+    assert {key: value for key, value in seen.items() if value[0] < AA} == {}
+
+
+def test_contrast_is_measured_where_it_matters(browser):
+    """Given the chapters in both modes, each kind of text is measured, and a pale one is caught."""
+    with Reader(browser) as reader:
+        measured = {}
+        for name in pages():
+            page = reader.open(address_of(name))
+            measured |= page.evaluate(CONTRAST, [s for group in TEXTS.values() for s in group])
+        for kind, selectors in TEXTS.items():
+            assert measured.keys() & set(selectors), f"no text of the kind {kind}"
+        page = reader.open(address_of("book/index.html"))
+        page.add_style_tag(content="article p { color: #999 !important; }")
+        assert page.evaluate(CONTRAST, ["article p"])["article p"][0] < AA
+
+
+def test_figures_lie_on_the_colour_of_the_page(browser):
+    """Given a page in light, its background is the one that figures are drawn on."""
+    with Reader(browser) as reader:
+        page = reader.open(address_of("book/index.html"))
+        paper = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(253, 252, 249)"
+        picture = page.locator("article img").first
+        style = "e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).filter]"
+        assert picture.evaluate(style) == ["rgb(253, 252, 249)", "none"]
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["file", "server"])
+def test_search_finds_the_norm(browser, server, served):
+    """Given the word norm, the search finds the chapter, from files and from a server."""
+    base = server if served else HTML.as_uri()
+    with Reader(browser) as reader:
+        page = reader.open(f"{base}/search.html?q=norm")
+        page.wait_for_selector("#search-results ul.search li a", timeout=15_000)
+        page.wait_for_function(
+            "() => /finished|found/i.test(document.querySelector('#search-results').innerText)"
+        )
+        found = page.locator("#search-results ul.search li a").evaluate_all(
+            "links => links.map(link => link.href)"
+        )
+        assert any("theorem-3-1-norm" in address for address in found), found
+        page.wait_for_timeout(300)  # quotes of the found pages arrive after their titles
+        assert reader.errors == []
+        assert reader.outside() == []
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_search_opens_from_a_page(browser, device):
+    """Given a page, the search field opens, takes a word and leads to the results."""
+    with Reader(browser, device) as reader:
+        page = reader.open(address_of("book/theorems/model.html"))
+        page.locator(".search-button__button:visible, .search-button:visible").first.click()
+        page.keyboard.type("norm")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#search-results ul.search li a", timeout=15_000)
+        assert reader.errors == []
+
+
+def test_theme_toggle_changes_the_palette_and_is_remembered(browser):
+    """Given the toggle, it leads through both palettes, and the next page keeps the choice."""
+    with Reader(browser) as reader:
+        page = reader.open(address_of("book/index.html"))
+        seen = {}
+        for _ in range(3):
+            page.locator("button.theme-switch-button:visible").first.click()
+            mode = page.evaluate("() => document.documentElement.dataset.theme")
+            seen[mode] = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert seen == {"light": "rgb(253, 252, 249)", "dark": "rgb(22, 24, 28)"}
+        while page.evaluate("() => document.documentElement.dataset.mode") != "dark":
+            page.locator("button.theme-switch-button:visible").first.click()
+        page = reader.open(address_of("book/theorems/model.html"))
+        assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+        assert reader.errors == []
+
+
+def test_links_of_a_badge_and_of_the_contents_lead_somewhere(browser):
+    """Given a chapter, its badge leads to the row of the record, and that leads back."""
+    with Reader(browser) as reader:
+        page = reader.open(address_of("book/theorems/theorem-3-1-norm.html"))
+        page.locator(".verified a").first.click()
+        page.wait_for_url("**/verification.html#verified-theorem-3-1")
+        row = page.locator("tr:target")
+        assert row.count() == 1
+        row.locator("a").first.click()
+        page.wait_for_url("**/theorem-3-1-norm.html#theorem-3-1")
+        assert page.locator("#theorem-3-1").is_visible()
+
+
+def test_folded_parts_open(browser):
+    """Given the chapters, every folded proof, solution and code cell opens when it is clicked."""
+    opened = 0
+    with Reader(browser) as reader:
+        for name in (name for name in pages() if name.startswith("book/")):
+            page = reader.open(address_of(name))
+            for summary in page.locator("article details > summary").all():
+                details = summary.locator("xpath=..")
+                if summary.is_visible() and details.get_attribute("open") is None:
+                    summary.click()
+                    assert details.get_attribute("open") is not None
+                    opened += 1
+            assert page.evaluate(SIDEWAYS) == {"page": 0, "wide": []}
+        assert reader.errors == []
+    assert opened > 0
+
+
+def test_text_is_set_at_a_readable_measure(browser):
+    """Given a chapter on a desktop, lines of text have about 68 characters."""
+    with Reader(browser) as reader:
+        page = reader.open(address_of("book/record/how-it-works.html"))
+        lengths = page.evaluate("""() => {
+          const lengths = [];
+          for (const p of document.querySelectorAll('article section > p')) {
+            const range = document.createRange();
+            let top = null, count = 0;
+            for (const walker = document.createTreeWalker(p, 4); walker.nextNode();) {
+              const node = walker.currentNode;
+              for (let i = 0; i < node.length; i++) {
+                range.setStart(node, i);
+                range.setEnd(node, i + 1);
+                const box = range.getClientRects()[0];
+                if (!box || !box.width) continue;
+                if (top !== null && box.top > top + 12) {
+                  lengths.push(count);
+                  count = 0;
+                }
+                if (top === null || box.top > top + 12) top = box.top;
+                count += 1;
+              }
+            }
+          }
+          return lengths;
+        }""")
+        assert len(lengths) > 5
+        assert 60 <= sum(lengths) / len(lengths) <= 76
+
+
+def test_printed_page_has_text_and_no_side_bars(browser):
+    """Given a page in print, the side bars are gone and nothing is lost at the right."""
+    with Reader(browser) as reader:
+        page = reader.open(address_of("book/theorems/theorem-3-1-norm.html"))
+        assert page.locator(".bd-sidebar-primary:visible").count() == 1
+        page.emulate_media(media="print")
+        for selector in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article"):
+            assert page.locator(f"{selector}:visible").count() == 0, selector
+        page.set_viewport_size({"width": 720, "height": 1000})
+        assert page.locator("h1:visible").count() == 1
+        assert page.evaluate(SIDEWAYS)["page"] == 0

@@ -1,0 +1,418 @@
+"""Products with the Fisher information, its leading spectrum, and what equation (5) leaves out."""
+
+import math
+import pickle
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import ArpackError, aslinearoperator, eigs, eigsh, gmres
+
+from reluspec_lib import fisher, groups, harmonics, sample_weights
+from reluspec_lib.network import features
+from reluspec_lib.spectrum._kernel import Product
+
+
+def weights(d, m, seed=1):
+    return sample_weights(d, m, np.random.default_rng(seed))
+
+
+def exact(W):
+    """Eigenvalues in decreasing order by LAPACK from the closed form with arccos."""
+    norms = np.linalg.norm(W, axis=0)
+    cosine = np.clip((W / norms).T @ (W / norms), -1, 1)
+    kernel = np.sqrt((1 - cosine) * (1 + cosine)) + (np.pi - np.arccos(cosine)) * cosine
+    return np.linalg.eigvalsh(np.outer(norms, norms) * kernel / (2 * np.pi))[::-1]
+
+
+# --- products
+
+
+@pytest.mark.parametrize("m", [1, 2, 319, 320, 321, 700])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_products_equal_those_with_the_matrix(m, workers):
+    W = weights(4, m)
+    V = np.random.default_rng(2).standard_normal((m, 3))
+    J = fisher.matrix(W)
+    np.testing.assert_allclose(fisher.matvec(W, V, workers=workers), J @ V, atol=1e-13)
+    np.testing.assert_allclose(fisher.matvec(W, V[:, 0], workers=workers), J @ V[:, 0], atol=1e-13)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_products_know_the_sum_of_the_squared_entries(workers):
+    W, V = weights(4, 700), np.random.default_rng(2).standard_normal((700, 3))
+    J = fisher.matrix(W)
+    found, size = Product(W, workers).with_size(V)
+    assert size == pytest.approx((J**2).sum(), rel=1e-13)
+    np.testing.assert_allclose(found, J @ V, atol=1e-13)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_matrix_does_not_depend_on_the_number_of_workers(workers):
+    W = weights(5, 700)
+    np.testing.assert_array_equal(fisher.matrix(W, workers=workers), fisher.matrix(W, workers=1))
+
+
+def test_single_precision_is_kept_and_close():
+    W = weights(5, 400)
+    V = np.random.default_rng(2).standard_normal((400, 2))
+    J = fisher.matrix(W)
+    for single in (fisher.matrix(W, dtype=np.float32), fisher.matrix(W.astype(np.float32))):
+        assert single.dtype == np.float32
+        np.testing.assert_allclose(single, J, atol=1e-7)
+    product = fisher.matvec(W.astype(np.float32), V.astype(np.float32))
+    assert product.dtype == np.float32
+    np.testing.assert_allclose(product, J @ V, atol=1e-5)
+
+
+def test_products_hold_no_matrix():
+    W, V = weights(3, 4000), np.ones((4000, 2))
+    fisher.matvec(W, V, workers=2)
+    tracemalloc.start()
+    fisher.matvec(W, V, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6 < 4000**2 * 8 / 12
+
+
+def test_the_operator_serves_scipys_solvers():
+    W = weights(3, 600)
+    start = np.ones(600)
+    found = eigsh(fisher.operator(W), 4, v0=start, return_eigenvectors=False)[::-1]
+    np.testing.assert_allclose(found, exact(W)[:4], rtol=1e-10)
+    block = np.random.default_rng(3).standard_normal((600, 3))
+    np.testing.assert_allclose(fisher.operator(W) @ block, fisher.matrix(W) @ block, atol=1e-13)
+
+
+def test_the_operator_takes_complex_vectors_and_is_its_own_adjoint():
+    W = weights(3, 60)
+    J, A = fisher.matrix(W), fisher.operator(W)
+    rng = np.random.default_rng(4)
+    V = rng.standard_normal((60, 2)) + 1j * rng.standard_normal((60, 2))
+    for B in (A, A.H, A.T, A.adjoint(), pickle.loads(pickle.dumps(A))):
+        np.testing.assert_allclose(B @ V, J @ V, atol=1e-13)
+        np.testing.assert_allclose(B @ V[:, 0], J @ V[:, 0], atol=1e-13)
+        np.testing.assert_allclose(B.rmatvec(V[:, 1]), J @ V[:, 1], atol=1e-13)
+
+
+def test_a_shifted_operator_serves_gmres():
+    W, z = weights(3, 60), 0.3 + 0.2j
+    A = fisher.operator(W) - z * aslinearoperator(np.eye(60))
+    b = np.random.default_rng(5).standard_normal(60) * (1 + 1j)
+    x, failed = gmres(A, b, rtol=1e-12)
+    assert not failed
+    np.testing.assert_allclose(x, np.linalg.solve(fisher.matrix(W) - z * np.eye(60), b), atol=1e-9)
+
+
+def test_the_operator_serves_solvers_for_matrices_without_symmetry():
+    W = weights(3, 60)
+    found = eigs(fisher.operator(W), 3, v0=np.ones(60), return_eigenvectors=False)
+    np.testing.assert_allclose(np.sort(found)[::-1], exact(W)[:3], rtol=1e-10)
+
+
+def test_the_operator_keeps_single_precision_and_never_lowers_that_of_vectors():
+    W = weights(3, 60).astype(np.float32)
+    A, v = fisher.operator(W), np.random.default_rng(6).standard_normal(60)
+    assert A.dtype == np.float32
+    assert (A @ v.astype(np.float32)).dtype == np.float32
+    np.testing.assert_allclose(A @ v, fisher.matrix(W, dtype=np.float64) @ v, atol=1e-14)
+
+
+# --- trace, finite sample
+
+
+def test_the_trace_is_that_of_the_matrix():
+    W = weights(7, 300)
+    assert fisher.trace(W) == pytest.approx(np.trace(fisher.matrix(W)), rel=1e-13)
+
+
+def test_the_matrix_of_a_sample_tends_to_the_population():
+    W = weights(3, 40)
+    x = np.random.default_rng(4).standard_normal((200_000, 3))
+    J_n = fisher.empirical(features(x, W))
+    spread = np.sqrt(3 * np.outer(*2 * [(W**2).sum(axis=0)]) / len(x))
+    assert (np.abs(J_n - fisher.matrix(W)) < 6 * spread).all()
+    np.testing.assert_array_equal(J_n, J_n.T)
+
+
+def test_the_rank_of_a_small_sample_is_its_size():
+    x = np.random.default_rng(5).standard_normal((6, 3))
+    J_n = fisher.empirical(features(x, weights(3, 50)))
+    assert np.linalg.matrix_rank(J_n) == 6
+
+
+# --- equation (5)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 10])
+def test_what_equation_5_leaves_out_is_psd_with_the_share_of_the_higher_degrees(d):
+    for W in (weights(d, 150), np.random.default_rng(6).standard_t(2, (d, 150))):
+        R = fisher.residual(W)
+        assert np.linalg.eigvalsh(R).min() > -1e-13 * fisher.trace(W)
+        share = np.trace(R) / fisher.trace(W)
+        assert share == pytest.approx(1 - harmonics.share(d, 2), abs=1e-13)
+
+
+# --- leading spectrum
+
+
+@pytest.mark.parametrize(("d", "m"), [(1, 50), (2, 200), (3, 400), (10, 1500)])
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-9, 1e-12])
+def test_leading_eigenvalues_reach_the_tolerance(d, m, tolerance):
+    W = weights(d, m)
+    found = fisher.spectrum(W, tolerance=tolerance)
+    size = d * (d + 3) // 2
+    assert found.solver == "groups"
+    assert found.eigenvalues.shape == (size,)
+    error = np.abs(found.eigenvalues / exact(W)[:size] - 1).max()
+    assert error <= tolerance + 1e-13
+    # The estimate does not flatter.
+    assert error <= found.error + 1e-14
+
+
+def test_a_smaller_tolerance_takes_more_passes():
+    W = weights(10, 1000)
+    passes = [fisher.spectrum(W, tolerance=t).passes for t in (1e-6, 1e-9, 1e-13)]
+    assert passes == sorted(passes)
+    assert passes[0] < passes[-1]
+
+
+def test_vectors_are_orthonormal_eigenvectors():
+    W = weights(4, 500)
+    found = fisher.spectrum(W, vectors=True, tolerance=1e-13)
+    U, J = found.eigenvectors, fisher.matrix(W)
+    np.testing.assert_allclose(U.T @ U, np.eye(14), atol=1e-10)
+    np.testing.assert_allclose(J @ U, U * found.eigenvalues, atol=1e-8)
+
+
+def test_fewer_eigenvalues_are_the_first_of_all():
+    W = weights(4, 500)
+    first = fisher.spectrum(W, 3, tolerance=1e-12).eigenvalues
+    np.testing.assert_allclose(first, exact(W)[:3], rtol=1e-11)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Send networks of test size to Lanczos, where wide ones would go."""
+    monkeypatch.setattr(fisher, "_DENSE_WIDTH", 100)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize(
+    ("d", "m", "k", "solver"),
+    [(3, 20, None, "dense"), (3, 60, 40, "dense"), (3, 400, 30, "lanczos"), (3, 400, 9, "groups")],
+)
+def test_other_solvers_take_over_and_say_so(d, m, k, solver):
+    W = weights(d, m)
+    found = fisher.spectrum(W, k, vectors=True)
+    assert found.solver == solver
+    reference = exact(W)[: len(found.eigenvalues)]
+    np.testing.assert_allclose(found.eigenvalues, reference, rtol=1e-8, atol=1e-15)
+    residual = fisher.matrix(W) @ found.eigenvectors - found.eigenvectors * found.eigenvalues
+    assert np.abs(residual).max() < 1e-6
+
+
+@pytest.mark.parametrize(("width", "solver"), [(100, "lanczos"), (2000, "dense")])
+def test_weights_far_from_isotropic_go_to_lanczos_or_a_dense_solver(monkeypatch, width, solver):
+    monkeypatch.setattr(fisher, "_DENSE_WIDTH", width)
+    W = weights(5, 600) * np.array([4, 2, 1, 0.5, 0.25])[:, None]
+    found = fisher.spectrum(W)
+    assert found.solver == solver
+    assert found.passes == 0
+    np.testing.assert_allclose(found.eigenvalues, exact(W)[:20], rtol=1e-8)
+
+
+# --- any weights
+
+KINDS = {
+    "isotropic": lambda r: r.normal(size=(4, 400)),
+    "zero row": lambda r: r.normal(size=(4, 400)) * [[1], [1], [0], [1]],
+    "small row": lambda r: r.normal(size=(4, 400)) * [[1], [1], [0.01], [1]],
+    "shifted": lambda r: r.normal(size=(4, 400)) + 0.3,
+    "positive": lambda r: np.abs(r.normal(size=(4, 400))),
+    "signs": lambda r: r.choice([-1.0, 1.0], (4, 400)),
+    "noisy signs": lambda r: r.choice([-1.0, 1.0], (4, 400)) + 0.03 * r.normal(size=(4, 400)),
+    "one direction": lambda r: np.outer([1.0, 2, 3, 4], r.normal(size=400)),
+    "long column": lambda r: r.normal(size=(4, 400)) * np.where(np.arange(400) == 7, 100.0, 1),
+    "very long column": lambda r: r.normal(size=(4, 400)) * np.where(np.arange(400) == 7, 1e8, 1),
+    "repeated columns": lambda r: np.repeat(r.normal(size=(4, 4)), 100, axis=1),
+    "heavy tails": lambda r: r.standard_cauchy((4, 400)),
+    "one row": lambda r: r.normal(size=(1, 400)),
+    "zero columns": lambda r: r.normal(size=(4, 400)) * (np.arange(400) < 350),
+    "nearly all zero": lambda r: r.normal(size=(4, 400)) * (np.arange(400) < 3),
+}
+
+
+@pytest.mark.parametrize("width", [0, 2000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_error_is_a_bound_for_any_weights(monkeypatch, kind, width):
+    monkeypatch.setattr(fisher, "_DENSE_WIDTH", width)
+    W = KINDS[kind](np.random.default_rng(8))
+    reference = np.maximum(np.linalg.eigvalsh(fisher.matrix(W))[::-1], 0)
+    J = fisher.matrix(W)
+    for k, tolerance in ((1, 1e-9), (None, 1e-9), (None, 1e-3), (20, 1e-9)):
+        found = fisher.spectrum(W, k, tolerance=tolerance, vectors=True, workers=1)
+        expected = reference[: len(found.eigenvalues)]
+        difference = np.abs(found.eigenvalues - expected)
+        # The reference is itself right to some rounding units of the largest eigenvalue.
+        unit = 3e-15 * reference[0]
+        if math.isinf(found.error):
+            assert found.eigenvalues[-1] <= 1e-13 * reference[0]
+            assert (difference <= 1e-13 * reference[0]).all()
+        else:
+            assert (difference <= found.error * found.eigenvalues + unit).all()
+        U = found.eigenvectors
+        np.testing.assert_allclose(U.T @ U, np.eye(U.shape[1]), atol=1e-10)
+        # A residual is at most the root of the norm times the error.
+        size = 1e-7 * reference[0] if tolerance == 1e-9 else 0.1 * reference[0]
+        assert np.abs(J @ U - U * found.eigenvalues).max() <= size
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "zero row", "small row", "one row", "zero columns"])
+@pytest.mark.parametrize("exponent", [-400, -60, 0, 60, 400])
+def test_scales_of_the_weights_are_scales_of_the_spectrum(kind, exponent):
+    W = KINDS[kind](np.random.default_rng(9))
+    plain, scaled = fisher.spectrum(W), fisher.spectrum(np.ldexp(W, exponent))
+    expected = np.ldexp(plain.eigenvalues, 2 * exponent)
+    np.testing.assert_array_equal(scaled.eigenvalues, expected)
+    assert (scaled.solver, scaled.passes) == (plain.solver, plain.passes)
+
+
+def test_eigenvalues_that_underflow_have_no_relative_error():
+    found = fisher.spectrum(weights(3, 200) * 1e-200)
+    assert not found.eigenvalues.any()
+    assert found.error == math.inf
+
+
+def test_a_unit_of_negligible_length_leaves_the_spectrum():
+    W = weights(4, 400)
+    longer = np.hstack([W, 1e-200 * W[:, :2]])
+    found = fisher.spectrum(longer, vectors=True)
+    plain = fisher.spectrum(W)
+    np.testing.assert_allclose(found.eigenvalues, plain.eigenvalues, rtol=1e-13)
+    assert not found.eigenvectors[400:].any()
+
+
+def test_no_weights_at_all_give_zeros():
+    found = fisher.spectrum(np.zeros((2, 5)), 3, vectors=True)
+    np.testing.assert_array_equal(found.eigenvalues, np.zeros(3))
+    np.testing.assert_array_equal(found.eigenvectors, np.eye(5)[:, :3])
+    assert found.error == math.inf
+
+
+@pytest.mark.usefixtures("narrow")
+def test_lanczos_finds_every_copy_of_an_eigenvalue():
+    # Orthogonal families of directions: J is a multiple of a projection on each of them.
+    W = np.kron(np.ones((1, 20)), np.eye(7))
+    found = fisher.spectrum(W, 40, tolerance=1e-6, workers=1)
+    assert found.solver == "lanczos"
+    reference = np.linalg.eigvalsh(fisher.matrix(W))[::-1][:40]
+    np.testing.assert_allclose(found.eigenvalues, np.maximum(reference, 0), atol=1e-12)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_second_run_finds_what_the_first_passed_over(monkeypatch):
+    W, found = weights(5, 600) * np.array([4, 2, 1, 0.5, 0.25])[:, None], []
+
+    def forgetful(A, k, **options):
+        found.append(k)
+        if len(found) > 1:
+            return eigsh(A, k, **options)
+        # The first run loses the third largest.
+        values, U = eigsh(A, k + 1, **options)
+        return np.delete(values, -3), np.delete(U, -3, axis=1)
+
+    monkeypatch.setattr(fisher, "eigsh", forgetful)
+    values = fisher.spectrum(W, workers=1).eigenvalues
+    np.testing.assert_allclose(values, exact(W)[:20], rtol=1e-8)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_dense_solver_serves_where_lanczos_fails(monkeypatch):
+    def failing(*arguments, **options):
+        raise ArpackError(-9)
+
+    monkeypatch.setattr(fisher, "eigsh", failing)
+    W = weights(5, 600) * np.array([4, 2, 1, 0.5, 0.25])[:, None]
+    found = fisher.spectrum(W)
+    assert found.solver == "dense"
+    np.testing.assert_allclose(found.eigenvalues, exact(W)[:20], rtol=1e-10)
+
+
+def test_the_bound_of_what_is_left_out_is_the_largest_of_numbers_with_these_moments():
+    numbers = np.array([5.0, 1, 1, 1])  # the worst case: all others are equal
+    kept = np.array([7.0, 6.0])
+    everything = np.concatenate([kept, numbers])
+    bound = fisher._largest_left_out(everything.sum(), (everything**2).sum(), kept, 6)
+    assert bound == pytest.approx(5, rel=1e-12)
+
+
+# --- results
+
+
+def test_results_are_equal_by_value_and_have_a_short_repr():
+    W = weights(3, 200)
+    found, again = (fisher.spectrum(W, vectors=True) for _ in range(2))
+    assert found == again
+    assert found != fisher.spectrum(W, 3, vectors=True)
+    assert found != fisher.spectrum(W)
+    assert found != 3
+    assert re.fullmatch(
+        r"<Spectrum: 9 eigenvalues from 0\.\d+ to 0\.0\d+, error \S+, solver 'groups', \d passes>",
+        repr(found),
+    )
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_all_eigenvalues_can_be_asked_for():
+    W = weights(2, 30)
+    np.testing.assert_allclose(fisher.spectrum(W, 30).eigenvalues, exact(W), atol=1e-14)
+
+
+def test_the_spectrum_of_a_wide_network_nears_the_limit():
+    found = fisher.spectrum(weights(3, 4000)).eigenvalues
+    limits = [group.eigenvalue(3) for group in groups.ALL for _ in range(group.size(3))]
+    np.testing.assert_allclose(found, limits, rtol=0.2)
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: fisher.matrix(np.ones((2, 3)), dtype=int), r"^dtype must be float32 or float64"),
+        (lambda: fisher.matrix(np.ones((2, 3)), workers=0), r"^workers must be an integer >= 1"),
+        (lambda: fisher.matvec(np.ones((2, 3)), np.ones(2)), r"^V must have shape .* m = 3"),
+        (lambda: fisher.operator(np.ones(3)), r"^W must have shape \(d, m\)"),
+        (lambda: fisher.trace([[math.nan]]), r"^W must be finite"),
+        (lambda: fisher.empirical(np.ones(3)), r"^X must have shape \(n, m\)"),
+        (lambda: fisher.residual([[1.0, 0.0], [1.0, 0.0]]), r"^W must have no zero column"),
+        (lambda: fisher.spectrum(np.eye(3), 4), r"^k must be an integer in 1 \.\.\. m = 3, got 4"),
+        (lambda: fisher.spectrum(np.eye(3), 0), r"^k must be an integer >= 1, got 0"),
+        (lambda: fisher.spectrum(np.eye(3), tolerance=0.0), r"^tolerance must be in \(1e-15, 1\)"),
+        (lambda: fisher.spectrum(np.eye(3), tolerance="x"), r"^tolerance must be a finite number"),
+        (
+            lambda: fisher.spectrum(np.eye(3) * 1e200),
+            r"^W must be so small that J does not overflow",
+        ),
+        (
+            lambda: fisher.matrix(np.eye(3) * 1e160),
+            r"^W must have columns shorter than 1\.34e\+154",
+        ),
+        (lambda: fisher.matrix(np.eye(3) * 1e20, dtype="f4"), r"^W must have columns shorter than"),
+        (
+            lambda: fisher.matrix(np.eye(2), dtype="foo"),
+            r"^dtype must be float32 or float64, got 'f",
+        ),
+        (lambda: fisher.matvec(np.eye(2) * 1e160, np.ones(2)), r"^W and V must be so small"),
+        (lambda: fisher.matvec(np.eye(2), [1j, 0]), r"^V must be an array of real numbers"),
+        (lambda: fisher.trace(np.eye(2) * 1e160), r"^W must be so small"),
+        (lambda: fisher.empirical(np.eye(2) * 1e160), r"^X must be so small that X\^T X does not"),
+        (lambda: fisher.residual(np.eye(2) * 1e160), r"^W must have columns shorter than"),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
