@@ -41,7 +41,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reluspec_lib import groups, harmonics, ledger, network, sphere
-    from reluspec_lib.learning import dynamics, targets, transformer
+    from reluspec_lib.learning import dynamics, targets
+    from reluspec_lib.learning import transformer as transformer
     from reluspec_lib.network import (
         StreamedWeights,
         features,
