@@ -358,6 +358,8 @@ def work(tile, zeros):
     started.set()
     tiles.append(1)
 tiles, network._rectify = [], work
+# A shell that starts the tests in the background has signals ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Thread(target=lambda: started.wait() and os.kill(os.getpid(), signal.SIGINT)).start()
 m = 5000 * network._TILE_COLUMNS
 try:
