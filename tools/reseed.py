@@ -27,7 +27,7 @@ import numpy as np
 from reluspec_lib.ledger import Check, CheckFailed, Ledger
 from tools.notebooks import read
 from tools.record import pool
-from tools.settings import BOOK, ROOT, environment, find_notebooks, shown
+from tools.settings import ROOT, environment, find_notebooks, shown
 
 __all__ = ["Fresh", "reseeded", "run_notebook"]
 
@@ -133,7 +133,7 @@ def in_process(path: Path, number: int) -> list[dict[str, Any]]:
     """Run a notebook in a process of its own."""
     command = [sys.executable, "-m", "tools.reseed", "--number", str(number), "--one", str(path)]
     env = environment() | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, cwd=BOOK, env=env, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=path.parent, env=env, capture_output=True, text=True)
     lines = result.stdout.splitlines()
     if result.returncode or not lines:
         why = (result.stderr.strip().splitlines() or ["no output"])[-1]
