@@ -1,5 +1,6 @@
 """Moments and densities of the uniform distribution on the sphere, against 50 digits."""
 
+import functools
 import math
 
 import mpmath as mp
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import DIGITS, angle_mean, gauss_legendre, relative
 from reluspec_lib import sphere
 from reluspec_lib.theorems.enclosures import bounds, half_sphere_mean
 
@@ -20,33 +22,23 @@ def fifty_digits():
         yield
 
 
-HALF = [0, mp.pi / 4, mp.pi / 2]
-
-
-def relative(value, reference):
-    return float(abs(mp.mpf(value) / reference - 1))
-
-
-def angle_mean(d, function):
-    """E f(a) 1(a < pi/2) of the angle a between a uniform point and an axis, by quadrature."""
-    half = mp.quad(lambda a: function(a) * mp.sin(a) ** (d - 2), HALF)
-    return half / (2 * mp.quad(lambda a: mp.sin(a) ** (d - 2), HALF))
+@functools.cache
+def chi_integral(n):
+    """The integral of r^n exp(-r^2/2) over r > 0, by quadrature."""
+    with mp.workdps(DIGITS):
+        peak = mp.sqrt(n + 1)
+        edges = [0, *(peak * s for s in (0.5, 1, 1.5, 2, 4)), 4 * peak + 20]
+        return mp.quad(lambda r: r**n * mp.exp(-(r**2) / 2), edges)
 
 
 def gaussian_moment(p):
-    """E |g|^p of a standard Gaussian number, by quadrature."""
-    density = mp.quad(lambda t: t**p * mp.exp(-(t**2) / 2), [0, 1, 2, 4, 8, 16, 32])
-    return mp.sqrt(2 / mp.pi) * density
+    """E |g|^p of a standard Gaussian number."""
+    return mp.sqrt(2 / mp.pi) * chi_integral(p)
 
 
 def length_moment(d, p):
-    """E |g|^p of a standard Gaussian vector in d dimensions, by quadrature of the chi law."""
-
-    def weight(p):
-        edges = [0, *(mp.sqrt(d) * s for s in (0.5, 1, 1.5, 2, 4)), 4 * mp.sqrt(d) + 20]
-        return mp.quad(lambda r: r ** (d - 1 + p) * mp.exp(-(r**2) / 2), edges)
-
-    return weight(p) / weight(0)
+    """E |g|^p of a standard Gaussian vector in d dimensions, by its chi law."""
+    return chi_integral(d - 1 + p) / chi_integral(d - 1)
 
 
 # --- relu_mean
@@ -188,16 +180,14 @@ def test_relu_moments_at_dimension_one_are_those_of_a_random_sign():
 
 # --- densities, through t = sin(angle), which removes the singular edges
 
-
-def angles(low, high, count=400):
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return low + (high - low) * (nodes + 1) / 2, (high - low) * weights / 2
+ANGLES = gauss_legendre(0, np.pi / 2, 400)
+FEW_ANGLES = gauss_legendre(0, np.pi / 2, 60)
 
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5, 10, 100, 1000])
 @pytest.mark.parametrize("p", [0, 1, 2, 4])
 def test_the_marginal_density_gives_the_absolute_moments(d, p):
-    angle, weights = angles(0, np.pi / 2)
+    angle, weights = ANGLES
     density = sphere.marginal_density(d, np.sin(angle)) * np.cos(angle)
     moment = 2 * weights @ (density * np.sin(angle) ** p)
     assert moment == pytest.approx(sphere.absolute_moment(d, [p]), rel=1e-10)
@@ -206,8 +196,8 @@ def test_the_marginal_density_gives_the_absolute_moments(d, p):
 @pytest.mark.parametrize("d", [3, 4, 5, 10, 100])
 @pytest.mark.parametrize("a, b", [(0, 0), (1, 0), (2, 0), (0, 2), (2, 2), (1, 4)])
 def test_the_bivariate_density_gives_the_absolute_moments(d, a, b):
-    angle, weights = angles(0, np.pi / 2, 200)
-    radius, turn = np.sin(angle)[:, None], angles(0, np.pi / 2, 60)
+    angle, weights = ANGLES
+    radius, turn = np.sin(angle)[:, None], FEW_ANGLES
     s, t = radius * np.cos(turn[0]), radius * np.sin(turn[0])
     area = np.outer(weights * np.sin(angle) * np.cos(angle), turn[1])
     moment = 4 * (sphere.bivariate_density(d, s, t) * s**a * t**b * area).sum()
@@ -216,7 +206,7 @@ def test_the_bivariate_density_gives_the_absolute_moments(d, a, b):
 
 @pytest.mark.parametrize("d", [4, 5, 9])
 def test_integrating_out_the_second_coordinate_leaves_the_marginal_density(d):
-    angle, weights = angles(0, np.pi / 2)
+    angle, weights = ANGLES
     for s in (0.0, 0.3, -0.9):
         edge = math.sqrt(1 - s**2)
         joint = sphere.bivariate_density(d, s, edge * np.sin(angle)) * edge * np.cos(angle)
