@@ -27,15 +27,23 @@ RandomSource = (
     | NDArray[np.integer[Any]]
 )
 
+# Names of equations, one or several.
+Labels = str | Sequence[str]
+
 __all__ = [
     "Array",
+    "Labels",
     "RandomSource",
     "as_floating",
     "check_count",
+    "check_draws",
     "check_dtype",
+    "check_enclosures",
     "check_inputs",
     "check_interval",
+    "check_labels",
     "check_number",
+    "check_numbers",
     "check_readout",
     "check_rng",
     "check_rows",
@@ -222,3 +230,56 @@ def check_times(name: str, value: ArrayLike, *, integers: bool = False) -> Array
     if not np.isfinite(array).all() or array[0] < 0 or (np.diff(array) <= 0).any():
         raise ValueError(f"{name} must be {what} >= 0 in increasing order, got {value!r}")
     return array
+
+
+def check_numbers(name: str, value: ArrayLike, *, real: bool = False) -> Array:
+    """Return finite numbers as a float64 array, or a complex128 one where they are complex."""
+    try:
+        if np.ma.is_masked(value):
+            raise TypeError  # an array of numpy would take what the mask hides for values
+        array = np.asarray(value)
+        if array.dtype.kind == "O":  # numbers of sympy or mpmath
+            array = array.astype(np.complex128)
+            array = array if array.imag.any() else array.real
+        elif array.dtype.kind not in "biufc":
+            raise TypeError
+        array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of numbers, got {value!r}") from None
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be a non-empty array of finite numbers, got {value!r}")
+    if real and array.dtype.kind == "c":
+        raise ValueError(f"{name} must be real numbers, got {value!r}")
+    return array
+
+
+def check_draws(name: str, value: ArrayLike, fewest: int, *columns: int) -> Array:
+    """Return real numbers of shape (draws, *columns) with enough draws."""
+    draws = check_numbers(name, value, real=True)
+    if draws.shape[1:] != columns or draws.ndim == 0 or len(draws) < fewest:
+        wanted = ", ".join(["draws", *map(str, columns)]) + ("" if columns else ",")
+        raise ValueError(
+            f"{name} must have shape ({wanted}) with draws >= {fewest}, got shape {draws.shape}"
+        )
+    return draws
+
+
+def check_enclosures(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return lower and upper bounds, given as pairs."""
+    pairs = check_numbers(name, value, real=True)
+    if pairs.shape != (*shape, 2):
+        raise ValueError(f"{name} must have shape {(*shape, 2)}, got shape {pairs.shape}")
+    lower, upper = pairs[..., 0], pairs[..., 1]
+    if (lower > upper).any():
+        raise ValueError(f"{name} must be pairs of a lower and an upper bound, got {value!r}")
+    return lower, upper
+
+
+def check_labels(covers: Labels) -> tuple[str, ...]:
+    """Return the labels of the equations that a check covers."""
+    labels = (covers,) if isinstance(covers, str) else covers
+    if not isinstance(labels, (tuple, list)) or not all(
+        isinstance(label, str) and label for label in labels
+    ):
+        raise ValueError(f"covers must be labels of equations, got {covers!r}")
+    return tuple(labels)

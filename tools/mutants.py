@@ -47,11 +47,13 @@ COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book", "conftest.py", "pypro
 # The unit tests of each module, where they are not tests/<room>/test_<module>.py.
 TESTS = {
     "__init__": ["test_network"],
+    "_check": ["test_ledger"],
     "_values": ["proportional/test_resolvent", "proportional/test_simulated_spectra"],
     "learning._loss": ["learning/test_dynamics"],
     "proportional._fixed_point": ["proportional/test_resolvent"],
     "proportional._quartic": ["proportional/test_resolvent"],
     "proportional._rows": ["proportional/test_resolvent"],
+    "record._exact": ["test_ledger"],
     "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum.fisher": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
 }

@@ -1,0 +1,106 @@
+"""One check of a ledger: what is recorded of it, in the digits that are stable across machines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from reluspec_lib._validation import Array
+
+__all__ = ["Check", "CheckFailed", "counted", "interval", "rounded", "short", "with_error"]
+
+# Errors below this are rounding, which differs between machines: they are recorded as the bound
+# that was asked for, so that a notebook executed elsewhere compares equal.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check that passed, in the digits that are stable across machines.
+
+    Attributes
+    ----------
+    layer : str
+        "S", "N", "M" or "R".
+    name : str
+        What was compared.
+    result : str
+        What was found.
+    error : str
+        Difference from the stated value.
+    sensitivity : float or None
+        Smallest error of the stated value that the check rejects whatever its sign, relative
+        unless the comparison is absolute; 0 where it is exact, None where it has no meaning (a
+        rate, an inequality).
+    equations : tuple of str
+        Labels of the equations of the book that the check covers.
+    z : float or None
+        Of a simulation: distance of the mean from the stated value in standard errors.
+    draws : int or None
+        Of a simulation: number of independent estimates.
+    certified : bool
+        Whether the comparison is rigorous: with enclosures, not with approximations.
+    """
+
+    layer: str
+    name: str
+    result: str
+    error: str
+    sensitivity: float | None
+    equations: tuple[str, ...] = ()
+    z: float | None = None
+    draws: int | None = None
+    certified: bool = False
+
+    def __repr__(self) -> str:
+        how = "certified" if self.certified else "passed"
+        text = f"{self.layer} {how}: {self.name}: {self.result}"
+        if not self.sensitivity:
+            return text
+        return f"{text}; rejects an error of {short(self.sensitivity)}"
+
+
+class CheckFailed(AssertionError):
+    """A statement did not pass one of its checks.
+
+    Parameters
+    ----------
+    message : str
+        What was found, and what is allowed.
+    check : Check, optional
+        What would have been recorded.
+    """
+
+    def __init__(self, message: str, check: Check | None = None) -> None:
+        super().__init__(message)
+        self.check = check
+
+
+def short(value: float, digits: int = 2) -> str:
+    """Return a number in a few digits, which do not depend on the last bit of the value."""
+    # To twelve digits first: a value on the border between two roundings, such as 0.0078125, would
+    # be shown as its last bit says, which differs between machines.
+    return f"{float(f'{value:.12g}'):.{digits}g}"
+
+
+def with_error(value: float, error: float) -> str:
+    """Return value and error in decimals, to two digits of the error."""
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def rounded(error: float, tolerance: float) -> tuple[str, float]:
+    """Return the error of an allowed difference as it is recorded, and the sensitivity."""
+    if error < _ROUNDING:
+        return f"≤ {short(tolerance)}", tolerance
+    return short(error), float(short(tolerance + error))
+
+
+def counted(size: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts."""
+    return f"{size} {one if size == 1 else many or one + 's'}"
+
+
+def interval(lower: Array, upper: Array, position: int) -> str:
+    """Return the bounds at a position with all of their digits."""
+    return f"[{lower.flat[position]:.17g}, {upper.flat[position]:.17g}]"

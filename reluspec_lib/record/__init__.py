@@ -1,0 +1,1 @@
+"""The record: what a notebook stores of a ledger, and reading it back."""
