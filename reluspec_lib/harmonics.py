@@ -190,7 +190,9 @@ def eigenvalue(d: int, k: int) -> float:
     >>> round(eigenvalue(3, 0), 12), round(eigenvalue(3, 1), 12)
     (0.5625, 0.25)
     """
-    return (d * relu_coefficient(d, k)) ** 2
+    coefficient = relu_coefficient(d, k)
+    # At degree 1 it is 1/4, but d times a rounded 1/(2d) is not 1/2 at every d.
+    return 0.25 if k == 1 else (d * coefficient) ** 2
 
 
 def share(d: int, kmax: int) -> float:

@@ -24,7 +24,17 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from reluspec_lib import forward, groups, sample_weights, targets
-from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
+from reluspec_lib.groups import (
+    CENTRED_SQUARE,
+    COORDINATE,
+    NORM,
+    PRODUCT,
+    SQUARE,
+    Basis,
+    Linear,
+    Quadratic,
+    Square,
+)
 
 OTHER_ROOT = Square(root=-1)
 EVERY = [*groups.ALL, CENTRED_SQUARE, OTHER_ROOT]
@@ -332,20 +342,25 @@ def test_the_constant_of_the_norm_against_fifty_digits(d):
 # --- fluctuations
 
 
-@each_group
-@pytest.mark.parametrize("d", [2, 3, 4, 5])
-def test_variances_are_those_of_an_exact_rule(group, d):
-    # v^2 (g.x)^2 times |g|^2, which group 2 does not need, is a polynomial of degree up to 6. Half
-    # of its mean lies where g.x is positive; the length is independent of the rest.
+def exact_variance(group, x):
+    """The variance at rows x, from a cubature rule of degree 6."""
+    # v^2 (g.x)^2 times |g|^2, which linear forms do not need, is a polynomial of degree up to 6.
+    # Half of its mean lies where g.x is positive; the length is independent of the rest.
+    d = x.shape[1]
     roots, weights = np.polynomial.hermite_e.hermegauss(4)
     points = np.array(list(itertools.product(roots, repeat=d))).T
     share = np.array([math.prod(w) for w in itertools.product(weights / weights.sum(), repeat=d)])
-    x = rng().normal(size=(3, d))
     squares = group.eigenvectors(points) ** 2
-    if group is not COORDINATE:
+    if group.degree != 1:
         squares *= (points**2).sum(axis=0)[:, None] / (d + 4)
-    second = ((x @ points) ** 2 * share) @ squares / 2
-    np.testing.assert_allclose(group.variance(x), second - group.limit(x) ** 2, rtol=1e-12)
+    return ((x @ points) ** 2 * share) @ squares / 2 - group.limit(x) ** 2
+
+
+@each_group
+@pytest.mark.parametrize("d", [2, 3, 4, 5])
+def test_variances_are_those_of_an_exact_rule(group, d):
+    x = rng().normal(size=(3, d))
+    np.testing.assert_allclose(group.variance(x), exact_variance(group, x), rtol=1e-12)
     np.testing.assert_allclose(group.variance(x[0]), group.variance(x)[0], rtol=1e-14)
     last = group.variance(x, [group.size(d) - 1])
     np.testing.assert_allclose(last[:, 0], group.variance(x)[:, -1], rtol=1e-14)
@@ -356,20 +371,50 @@ def test_variances_are_those_of_an_exact_rule(group, d):
 def test_forms_are_symmetric_and_give_the_vectors(group, d):
     W = rng().normal(size=(d, 7))
     for position in range(group.size(d)):
-        form = group._form(d, position)
-        if form.ndim == 1:
-            v = form @ W
+        form = group.form(d, position)
+        full = form.dense()
+        if full.ndim == 1:
+            v = full @ W
         else:
-            np.testing.assert_array_equal(form, form.T)
-            v = (W * (form @ W)).sum(axis=0) / np.linalg.norm(W, axis=0)
+            np.testing.assert_array_equal(full, full.T)
+            v = (W * (full @ W)).sum(axis=0) / np.linalg.norm(W, axis=0)
+            assert form.trace == pytest.approx(np.trace(full), abs=1e-14)
+            assert form.square == pytest.approx((full**2).sum(), rel=1e-13)
         np.testing.assert_allclose(v, group.eigenvectors(W)[:, position], rtol=1e-12, atol=1e-14)
 
 
+def axes(group, d, position):
+    """The coordinates that a vector singles out, in increasing order."""
+    return tuple(sorted(group.form(d, position).axes.tolist()))
+
+
 def test_axes_are_the_coordinates_that_a_vector_singles_out():
-    assert NORM._axes(4, 0) == ()
-    assert COORDINATE._axes(4, 2) == CENTRED_SQUARE._axes(4, 2) == (2,)
-    assert SQUARE._axes(4, 2) == OTHER_ROOT._axes(4, 2) == (2, 3)
-    assert [PRODUCT._axes(4, k) for k in range(6)] == list(itertools.combinations(range(4), 2))
+    assert axes(NORM, 4, 0) == ()
+    assert axes(COORDINATE, 4, 2) == axes(CENTRED_SQUARE, 4, 2) == (2,)
+    assert axes(SQUARE, 4, 2) == axes(OTHER_ROOT, 4, 2) == (2, 3)
+    assert [axes(PRODUCT, 4, k) for k in range(6)] == list(itertools.combinations(range(4), 2))
+
+
+@pytest.mark.parametrize(
+    "d, column, message",
+    [
+        (
+            3,
+            3,
+            "column must be below 3, the number of vectors of the group product at d = 3, got 3",
+        ),
+        (
+            1,
+            0,
+            "column must be below 0, the number of vectors of the group product at d = 1, got 0",
+        ),
+        (3, -1, "column must be an integer >= 0, got -1"),
+        (3.0, 0, "d must be an integer >= 1, got 3.0"),
+    ],
+)
+def test_forms_that_a_group_lacks_are_refused(d, column, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        PRODUCT.form(d, column)
 
 
 # --- eigenvalues
@@ -611,7 +656,7 @@ def test_pairs_are_found_without_a_list_of_all(data):
     b = data.draw(st.integers(a + 1, d - 1))
     position = a * (2 * d - 1 - a) // 2 + b - a - 1
     assert position < PRODUCT.size(d)
-    assert PRODUCT._axes(d, position) == (a, b)
+    assert axes(PRODUCT, d, position) == (a, b)
 
 
 @pytest.mark.parametrize("d", [10**6, 2 * 10**9])
@@ -619,7 +664,7 @@ def test_pairs_at_the_ends_of_their_rows(d):
     for a in (0, 1, d // 2, d - 3, d - 2):
         for b in (a + 1, d - 1):
             position = a * (2 * d - 1 - a) // 2 + b - a - 1
-            assert PRODUCT._axes(d, position) == (a, b)
+            assert axes(PRODUCT, d, position) == (a, b)
 
 
 @pytest.mark.parametrize("d", [2, 3, 4, 7, 40])
@@ -745,3 +790,269 @@ def test_scatter_of_random_norms_is_chi_distributed():
 def test_no_columns_give_no_vectors(group):
     assert group.eigenvectors(np.ones((4, 2)), []).shape == (2, 0)
     assert group.limit(np.ones((3, 4)), []).shape == (3, 0)
+
+
+# --- groups of one's own
+
+
+def symmetric(d, seed, count=3):
+    A = rng(seed).normal(size=(count, d, d))
+    return A + A.swapaxes(1, 2)
+
+
+def traceless(d, seed, count=3):
+    A = symmetric(d, seed, count)
+    return A - np.trace(A, axis1=1, axis2=2)[:, None, None] * np.eye(d) / d
+
+
+def rows(d, seed, count=3):
+    return rng(seed).normal(size=(count, d))
+
+
+def multiples(d, seed):
+    return rng(seed).normal(size=(3, 1, 1)) * np.eye(d)
+
+
+OWN = [(Linear, rows), (Quadratic, symmetric), (Quadratic, traceless), (Quadratic, multiples)]
+each_own = pytest.mark.parametrize("kind, forms", OWN, ids=lambda made: made.__name__)
+
+
+@each_own
+@settings(max_examples=20)
+@given(d=st.integers(2, 6), seed=st.integers(0, 2**32))
+def test_own_vectors_and_limits_under_an_exact_rule(kind, forms, d, seed):
+    given_forms, x = forms(d, seed), rng(seed).normal(size=d)
+    group, W = kind("mine", given_forms), limit_rule(x)
+    V = group.eigenvectors(W)
+    if kind is Linear:
+        expected = (given_forms @ W).T
+    else:
+        expected = (
+            np.einsum("aj,kab,bj->jk", W, given_forms, W) / np.linalg.norm(W, axis=0)[:, None]
+        )
+    np.testing.assert_allclose(V, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+    scale = np.abs(given_forms).max() * np.linalg.norm(x)
+    np.testing.assert_allclose(group.limit(x), forward(x, W, V), rtol=1e-12, atol=1e-12 * scale)
+
+
+@each_own
+@settings(max_examples=5)
+@given(d=st.integers(2, 5), seed=st.integers(0, 2**32))
+def test_own_variances_under_an_exact_rule(kind, forms, d, seed):
+    group, x = kind("mine", forms(d, seed)), rng(seed).normal(size=(3, d))
+    np.testing.assert_allclose(group.variance(x), exact_variance(group, x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("group", EVERY, ids=repr)
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_the_papers_groups_made_from_their_forms(group, d):
+    kind = Linear if group is COORDINATE else Quadratic
+    own = kind("copy", [group.form(d, k).dense() for k in range(group.size(d))])
+    W, x = rng().normal(size=(d, 9)), rng(2).normal(size=(4, d))
+    assert (own.size(d), own.degree) == (group.size(d), group.degree)
+    assert own.eigenvalue(d) == group.eigenvalue(d)
+    assert own.paper_eigenvalue(d) == group.paper_eigenvalue(d)
+    np.testing.assert_allclose(own.eigenvectors(W), group.eigenvectors(W), atol=1e-13)
+    np.testing.assert_allclose(own.limit(x), group.limit(x), atol=1e-13)
+    np.testing.assert_allclose(own.variance(x), group.variance(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 10])
+def test_vectors_of_one_degree_come_back_times_the_root_of_the_eigenvalue(d):
+    # The limit of a vector q(w) is the harmonic q(x) itself, times d b_k.
+    x = rng().normal(size=(5, d))
+    own = [Linear("a", rows(d, 1)), Quadratic("1", multiples(d, 1))]
+    own += [Quadratic("0", traceless(d, 1))] if d > 1 else []
+    for group in [*own, *(group for group in EVERY if d >= group.smallest_d)]:
+        expected = math.sqrt(group.eigenvalue(d)) * group.eigenvectors(x.T)
+        np.testing.assert_allclose(group.limit(x), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_forms_that_mix_degrees_have_no_eigenvalue():
+    both = np.concatenate([traceless(3, 1), multiples(3, 1)])
+    for forms in (symmetric(3, 1), both):
+        group = Quadratic("mixed", forms)
+        assert group.degree is None
+        for method in (group.eigenvalue, group.paper_eigenvalue):
+            with pytest.raises(
+                ValueError, match=r"^eigenvalues belong to groups of one degree.*mixed"
+            ):
+                method(3)
+    # What rounding leaves of a trace does not count, nor does the scale of the forms.
+    for scale in (1e-100, 1.0, 1e100):
+        rounded = scale * (traceless(3, 1) + 1e-14 * np.eye(3))
+        assert Quadratic("0", rounded).degree == 2
+        assert Quadratic("1", scale * (np.eye(3) + 1e-14 * traceless(3, 1, 1))).degree == 0
+
+
+@each_own
+def test_own_groups_keep_their_identity(kind, forms):
+    group, other = kind("mine", forms(4, 1)), kind("mine", forms(4, 2))
+    for twin in (
+        kind("mine", forms(4, 1)),
+        copy.deepcopy(group),
+        pickle.loads(pickle.dumps(group)),
+    ):
+        assert twin == group
+        assert hash(twin) == hash(group)
+        assert repr(twin) == repr(group)
+    assert len({group, other, kind("yours", forms(4, 1)), *EVERY}) == 3 + len(EVERY)
+    # Simulations tell groups apart by what they show.
+    assert repr(group) != repr(other)
+    assert repr(group).startswith(f"<group 'mine', {kind.__name__.lower()} ({group.size(4)}, 4")
+
+
+def test_own_forms_are_copied():
+    given_rows = rows(3, 1)
+    group = Linear("mine", given_rows)
+    before = group.limit(np.ones(3))
+    given_rows[:] = 7
+    np.testing.assert_array_equal(group.limit(np.ones(3)), before)
+
+
+@each_own
+def test_own_groups_take_columns_types_and_sizes_as_the_papers_do(kind, forms):
+    group, W, x = kind("mine", forms(4, 1)), rng().normal(size=(4, 9)), rng().normal(size=(5, 4))
+    assert group.labels(4) == ("k=1", "k=2", "k=3")
+    V, F, s2 = group.eigenvectors(W), group.limit(x), group.variance(x)
+    assert V.flags.f_contiguous
+    for columns in ([2, 0], [1, 1], []):
+        np.testing.assert_allclose(group.eigenvectors(W, columns), V[:, columns], rtol=1e-13)
+        np.testing.assert_allclose(group.limit(x, columns), F[:, columns], rtol=1e-13)
+        np.testing.assert_allclose(group.variance(x, columns), s2[:, columns], rtol=1e-13)
+    for method, argument in [("eigenvectors", W), ("limit", x), ("variance", x)]:
+        assert getattr(group, method)(argument.astype(np.float32)).dtype == np.float32
+    scale = 2.0**-600
+    np.testing.assert_array_equal(group.eigenvectors(scale * W), scale * V)
+    np.testing.assert_array_equal(group.limit(scale * x), scale * F)
+    assert not group.limit(np.zeros(4)).any()
+    W[:, 3] = 0
+    if group.degree in (0, 1):
+        assert not group.eigenvectors(W)[3].any()
+    else:
+        with pytest.raises(ValueError, match="column 3 is zero"):
+            group.eigenvectors(W)
+
+
+SADDLE = [[[1.0, 0.0], [0.0, -1.0]]]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Linear("", [[1.0]]), "name must be a string with at least one letter, got ''"),
+        (lambda: Quadratic(3, SADDLE), "name must be a string with at least one letter, got 3"),
+        (lambda: Linear("a", [1.0, 2]), r"rows must have shape \(K, d\), got shape \(2,\)"),
+        (lambda: Linear("a", [[1.0], [np.nan]]), r"rows must be finite, got nan at index \(1, 0\)"),
+        (lambda: Linear("a", [[1.0, 0], [0, 0]]), "rows must be other than 0, got row 1 of zeros"),
+        (lambda: Linear("a", np.zeros((0, 3))), "rows must not be empty"),
+        (
+            lambda: Quadratic("a", SADDLE[0]),
+            r"forms must have shape \(K, d, d\), got shape \(2, 2\)",
+        ),
+        (lambda: Quadratic("a", [[[1.0, 2]]]), r"forms must have shape \(K, d, d\), got shape"),
+        (lambda: Quadratic("a", 0 * np.ones((1, 2, 2))), "forms must be other than 0, got form 0"),
+        (lambda: Quadratic("a", [[[1.0, 2], [3, 4]]]), "forms must be symmetric, got form 0 with"),
+        (lambda: Quadratic("a", SADDLE).size(3), "d must be 2, that of the forms of a, got 3"),
+        (
+            lambda: Quadratic("a", SADDLE).eigenvalue(3),
+            "d must be 2, that of the forms of a, got 3",
+        ),
+        (lambda: Quadratic("a", SADDLE).limit(np.ones(3)), "d must be 2, that of the forms of a"),
+        (
+            lambda: Quadratic("a", SADDLE).eigenvectors([[1.0]]),
+            "d must be 2, that of the forms of a",
+        ),
+        (
+            lambda: Quadratic("a", SADDLE).limit(np.ones(2), [1]),
+            "columns must be integers >= 0 and < 1",
+        ),
+    ],
+)
+def test_own_groups_that_are_none_are_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()
+
+
+# --- several groups side by side
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_a_basis_is_its_groups_side_by_side(d):
+    members = (*groups.ALL, CENTRED_SQUARE, Linear("mine", rows(d, 1)))
+    basis, W, x = Basis(iter(members), d), rng().normal(size=(d, 9)), rng().normal(size=(4, d))
+    vectors = np.hstack([group.eigenvectors(W) for group in members])
+    limits = np.hstack([group.limit(x) for group in members])
+    assert basis.groups == members
+    assert vectors.shape == (9, basis.size)
+    assert basis.eigenvectors(W).flags.f_contiguous
+    np.testing.assert_array_equal(basis.eigenvectors(W), vectors)
+    np.testing.assert_array_equal(basis.limit(x), limits)
+    np.testing.assert_allclose(basis.limit(x[0]), limits[0], rtol=1e-12, atol=1e-14)
+    assert basis.eigenvectors(W.astype(np.float32)).dtype == np.float32
+    assert len(set(basis.labels)) == basis.size
+    assert basis.labels[:2] == ("norm 0", "coordinate l=1")
+    for group in members:
+        columns = basis.columns(group)
+        np.testing.assert_array_equal(vectors[:, columns], group.eigenvectors(W))
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_a_basis_has_the_eigenvalues_of_its_groups(d):
+    found = Basis(groups.ALL, d).eigenvalues
+    expected = [group.eigenvalue(d) for group in groups.ALL for _ in range(group.size(d))]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_basis_of_many_vectors_costs_nothing_before_it_is_asked():
+    tracemalloc.start()
+    try:
+        basis = Basis(groups.ALL, 10**6)
+        columns = basis.columns(PRODUCT)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert columns == slice(2 * 10**6, 10**6 * (10**6 + 3) // 2)
+    assert peak < 2**16
+
+
+@pytest.mark.parametrize("door", [Basis(groups.ALL, 3), PRODUCT, Linear("mine", rows(3, 1))])
+def test_weights_are_checked_once(door, monkeypatch):
+    calls = []
+
+    def counted(W):
+        calls.append(W)
+        return np.asarray(W)
+
+    for module in ("_forms", "_own"):
+        monkeypatch.setattr(f"reluspec_lib.{module}.check_weights", counted)
+    door.eigenvectors(np.ones((3, 2)))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Basis("norm", 3), "groups must be a sequence such as groups.ALL, got 'norm'"),
+        (lambda: Basis(NORM, 3), "groups must be a sequence such as groups.ALL, got <group 'norm'"),
+        (lambda: Basis([], 3), r"groups must be a sequence such as groups.ALL, got \[\]"),
+        (lambda: Basis([NORM, None], 3), "groups must be a sequence such as groups.ALL, got"),
+        (lambda: Basis([NORM, groups.Norm()], 3), "groups must be different, got"),
+        (lambda: Basis(groups.ALL, 0), "d must be an integer >= 1, got 0"),
+        (lambda: Basis([Linear("a", [[1.0, 0]])], 3), "d must be 2, that of the forms of a, got 3"),
+        (
+            lambda: Basis([NORM], 3).columns(PRODUCT),
+            r"group must be one of \(<group 'norm', .*got <",
+        ),
+        (
+            lambda: Basis([NORM], 3).eigenvectors(np.ones((2, 4))),
+            r"W must have shape \(3, m\), got",
+        ),
+        (lambda: Basis([NORM], 3).eigenvectors([1.0]), r"W must have shape \(d, m\), got"),
+        (lambda: Basis([NORM], 3).limit([1.0, 2]), r"x must have 3 coordinates, got shape \(2,\)"),
+        (lambda: Basis([NORM], 3).limit(1.0), r"x must have shape \(n, d\) or \(d,\), got"),
+    ],
+)
+def test_bases_that_are_none_are_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()

@@ -17,7 +17,7 @@ from scipy import linalg
 
 from reluspec_lib import sphere
 from reluspec_lib._validation import Array, RandomSource, check_count, check_rng, check_rows
-from reluspec_lib.groups import Group
+from reluspec_lib.groups import Form, Group
 
 __all__ = ["covariance", "expected_mae", "mae_spread", "sample_mae"]
 
@@ -25,6 +25,9 @@ __all__ = ["covariance", "expected_mae", "mae_spread", "sample_mae"]
 # result by less than 1e-13.
 _RADII = 20
 _ANGLES = 48
+
+# Eigenvalues of a form that differ by less than this, relative to the largest, count as equal.
+_EQUAL = 1e-12
 
 
 def covariance(group: Group, x: ArrayLike, y: ArrayLike | None = None, column: int = 0) -> Array:
@@ -74,18 +77,17 @@ def covariance(group: Group, x: ArrayLike, y: ArrayLike | None = None, column: i
     x = check_rows("x", x)
     d = x.shape[1]
     y = x if y is None else check_rows("y", y, d)
-    columns = _check_column(group, d, column)
-    form = group._form(d, columns[0])
+    form = _check_group(group).form(d, column)
     # Unit vectors first: squares of very short or long inputs are no floats.
     (p, p_length), (q, q_length) = _directions(x), _directions(y)
-    second = _linear(form, p, q) if form.ndim == 1 else _quadratic(form, p, q)
-    C: Array = second - group.limit(p, columns) @ group.limit(q, columns).T
+    second = _linear(form, p, q) if form.block.ndim == 1 else _quadratic(form, p, q)
+    C: Array = second - group.limit(p, [column]) @ group.limit(q, [column]).T
     C *= p_length[:, None]
     C *= q_length
     return C
 
 
-def expected_mae(group: Group, d: int, m: int) -> float:
+def expected_mae(group: Group, d: int, m: int, column: int = 0) -> float:
     r"""Return the mean absolute error of a wide network, averaged over weights and inputs.
 
     .. math:: \mathbb{E}_{W, x} |f_v(x) - F(x)| \approx \sqrt{\frac{2}{\pi m}}\;
@@ -94,9 +96,12 @@ def expected_mae(group: Group, d: int, m: int) -> float:
     Parameters
     ----------
     group : Group
-        A group with a vector at this d; all its vectors have the same error.
+        A group with a vector at this d.
     d, m : int
         Input dimension and width.
+    column : int
+        Which vector of the group, as a position in ``labels(d)``. Those of one of the paper's
+        groups have the same error.
 
     Returns
     -------
@@ -106,13 +111,14 @@ def expected_mae(group: Group, d: int, m: int) -> float:
     Raises
     ------
     ValueError
-        If ``d`` or ``m`` is not an integer >= 1, or the group has no vector at this d.
+        If ``d`` or ``m`` is not an integer >= 1, the group has no such vector, or more than two of
+        the eigenvalues of its form A differ from the others, which have to be equal.
 
     Notes
     -----
-    Length and direction of x separate. The standard deviation s depends on at most two
-    coordinates of the direction, over which a product of Gauss–Jacobi and trapezoidal rules
-    integrates.
+    Length and direction of x separate. The standard deviation s depends on two coordinates of the
+    direction, along eigenvectors of A or along a, over which a product of Gauss–Jacobi and
+    trapezoidal rules integrates. For any other A, average ``group.variance`` over inputs.
 
     Examples
     --------
@@ -121,10 +127,10 @@ def expected_mae(group: Group, d: int, m: int) -> float:
     0.0186
     """
     d, m = check_count("d", d), check_count("m", m)
-    columns = _check_column(group, d, 0)
+    frame = _frame(_check_group(group).form(d, column))
     mean = sum(
-        weight * np.sqrt(group.variance(points, columns)).mean()
-        for weight, points in _circles(d, group._axes(d, 0))
+        weight * np.sqrt(group.variance(points @ frame, [column])).mean()
+        for weight, points in _circles(d)
     )
     mean_length = 1 / (math.sqrt(2 * math.pi) * sphere.relu_mean(d))
     return math.sqrt(2 / (math.pi * m)) * mean_length * float(mean)
@@ -229,16 +235,10 @@ def sample_mae(
     return unit * mae
 
 
-def _check_column(group: Group, d: int, column: int) -> list[int]:
+def _check_group(group: Group) -> Group:
     if not isinstance(group, Group):
         raise ValueError(f"group must be a Group such as groups.NORM, got {group!r}")
-    size, column = group.size(d), check_count("column", column, 0)
-    if column >= size:
-        raise ValueError(
-            f"column must be below {size}, the number of vectors of the group "
-            f"{group.name} at d = {d}, got {column}"
-        )
-    return [column]
+    return group
 
 
 def _in_units(x: Array) -> tuple[Array, float]:
@@ -262,56 +262,87 @@ def _angles(p: Array, q: Array) -> tuple[Array, Array, Array]:
     return cosine, np.sqrt(1 - cosine**2), np.arccos(-cosine)
 
 
-def _linear(a: Array, p: Array, q: Array) -> Array:
+def _linear(form: Form, p: Array, q: Array) -> Array:
     """Return E[(a . g)^2 ReLU(g . p) ReLU(g . q)] for unit p, q, by two integrations by parts."""
     cosine, sine, rest = _angles(p, q)
-    ap, aq = (p @ a)[:, None], (q @ a)[None, :]
+    a = form.block
+    ap, aq = (p[:, form.axes] @ a)[:, None], (q[:, form.axes] @ a)[None, :]
     kernel = sine + rest * cosine
     second: Array = a @ a * kernel + (ap**2 + aq**2) * sine + 2 * ap * aq * rest
     return second / (2 * math.pi)
 
 
-def _quadratic(A: Array, p: Array, q: Array) -> Array:
+def _quadratic(form: Form, p: Array, q: Array) -> Array:
     """Return E[(g . A g)^2 ReLU(g . p) ReLU(g . q) / |g|^2], by four integrations by parts."""
     cosine, sine, rest = _angles(p, q)
-    d, trace = len(A), np.trace(A)
-    Ap, Aq = p @ A, q @ A
-    # p A p, q A q and p A q; then the same of the matrix that two derivatives contract with.
-    pp, qq, pq = (p * Ap).sum(axis=1)[:, None], (q * Aq).sum(axis=1)[None, :], Ap @ q.T
-    BB = 2 * trace * A + 4 * A @ A
-    Bpp, Bqq = (p @ BB * p).sum(axis=1)[:, None], (q @ BB * q).sum(axis=1)[None, :]
-    none = (trace**2 + 2 * (A**2).sum()) * (sine + rest * cosine)
-    two = (Bpp + Bqq) * sine + 2 * (p @ BB @ q.T) * rest
+    trace, Ap, Aq = form.trace, form.image(p), form.image(q)
+    # p A p, q A q and p A q; then the same of B = 2 tr(A) A + 4 A^2, which two derivatives contract
+    # with.
+    pp, qq, pq = (p * Ap).sum(axis=1)[:, None], (q * Aq).sum(axis=1), Ap @ q.T
+    Bpp = 2 * trace * pp + 4 * (Ap**2).sum(axis=1)[:, None]
+    Bqq = 2 * trace * qq + 4 * (Aq**2).sum(axis=1)
+    Bpq = 2 * trace * pq + 4 * Ap @ Aq.T
+    none = (trace**2 + 2 * form.square) * (sine + rest * cosine)
+    two = (Bpp + Bqq) * sine + 2 * Bpq * rest
     # The first term tends to zero with the sine.
     gap = (pp - 2 * cosine * pq + qq) ** 2
     four = np.divide(gap, sine, out=np.zeros_like(gap), where=sine > 0)
     four -= 2 * sine * (pp**2 + qq**2 - 2 * pq**2)
-    second: Array = (none + two + four) / (2 * math.pi * (d + 4))
+    second: Array = (none + two + four) / (2 * math.pi * (form.d + 4))
     return second
 
 
-def _circles(d: int, axes: tuple[int, ...]) -> Iterator[tuple[float, Array]]:
-    """Yield weights and points of the sphere, for functions that are even in these two axes.
+def _frame(form: Form) -> Array:
+    """Return three orthonormal rows, or d if there are fewer, two of which a vector singles out.
 
-    The other coordinates enter through the sum of their squares only, so one of them, where there
-    is one, takes it all.
+    The variance is even in the coordinates along both, and depends on all others by the sum of
+    their squares; the last row stands for those.
+    """
+    d, block = form.d, form.block
+    values, turn = np.linalg.eigh(np.outer(block, block) if block.ndim == 1 else block)
+    k = len(values)
+    values = np.concatenate([values, np.zeros(d - k)])
+    order = np.argsort(values)
+    if d > 2:
+        # All but two have to be equal: the highest, the lowest, or those between two others.
+        gaps = values[order[d - 3 :]] - values[order[:3]]
+        start = int(np.argmin(gaps))
+        if gaps[start] > _EQUAL * np.abs(values).max():
+            raise ValueError(
+                "group must have a form A with at most two eigenvalues other than a common one, "
+                "for an average in closed form; average group.variance over inputs instead"
+            )
+        order = np.array([*order[:start], *order[start + d - 2 :], order[start]])
+    frame = np.zeros((len(order), d))
+    rest = np.setdiff1d(np.arange(d), form.axes)
+    for row, index in zip(frame, order, strict=True):
+        if index < k:
+            row[form.axes] = turn[:, index]
+        else:
+            row[rest[index - k]] = 1
+    return frame
+
+
+def _circles(d: int) -> Iterator[tuple[float, Array]]:
+    """Yield weights and points of the sphere, for functions that are even in two coordinates.
+
+    The others enter through the sum of their squares only, so that a third one takes it all.
     """
     if d == 1:
         yield 1.0, np.ones((1, 1))
         return
-    first, second, *others = (*axes, *(k for k in range(d) if k not in axes))
     # One quarter of the points around the circle; the others are their mirror images.
     quarter = _ANGLES // 4
     angle = 2 * np.pi * (np.arange(quarter) + 0.5) / _ANGLES
-    # At d = 2 all of the length is in the plane.
-    squared, weights = _beta_rule((d - 4) / 2) if others else (np.ones(1), np.ones(1))
-    for r2, weight in zip(squared, weights, strict=True):
-        points = np.zeros((quarter, d))
-        points[:, first] = np.sqrt(r2) * np.cos(angle)
-        points[:, second] = np.sqrt(r2) * np.sin(angle)
-        if others:
-            points[:, others[0]] = np.sqrt(1 - r2)
-        yield float(weight), points
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    if d == 2:
+        yield 1.0, circle
+        return
+    for r2, weight in zip(*_beta_rule((d - 4) / 2), strict=True):
+        yield (
+            float(weight),
+            np.hstack([np.sqrt(r2) * circle, np.full((quarter, 1), np.sqrt(1 - r2))]),
+        )
 
 
 def _beta_rule(power: float) -> tuple[Array, Array]:

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from scipy import integrate, linalg, special, stats
 
 from reluspec_lib import features, fluctuations, groups, sample_weights
-from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
+from reluspec_lib.groups import (
+    CENTRED_SQUARE,
+    COORDINATE,
+    NORM,
+    PRODUCT,
+    SQUARE,
+    Linear,
+    Quadratic,
+    Square,
+)
 
 EVERY = [*groups.ALL, CENTRED_SQUARE, Square(-1)]
 each_group = pytest.mark.parametrize(
@@ -141,7 +150,7 @@ def test_nearly_parallel_inputs_lose_no_digits(group):
 def test_forms_are_those_of_the_vectors(group, d, seed):
     W = rng(seed).standard_normal((d, 5))
     for column in range(group.size(d)):
-        A = group._form(d, column)
+        A = group.form(d, column).dense()
         v = np.einsum("aj,ab,bj->j", W, A, W) / np.linalg.norm(W, axis=0)
         np.testing.assert_allclose(group.eigenvectors(W, [column])[:, 0], v, atol=1e-12)
 
@@ -152,13 +161,69 @@ def test_variance_treats_all_other_coordinates_alike(group, d, seed):
     generator = rng(seed)
     x = generator.standard_normal(d)
     for column in range(group.size(d)):
-        others = [k for k in range(d) if k not in group._axes(d, column)]
+        others = [k for k in range(d) if k not in group.form(d, column).axes]
         y = x.copy()
         y[others] = 0
         if others:
             y[others[0]] = np.linalg.norm(x[others])
         s2 = [group.variance(z, [column]).item() for z in (x, y)]
         assert s2[0] == pytest.approx(s2[1], rel=1e-10)
+
+
+def own(d, seed):
+    """Groups of random forms, one of each kind."""
+    a, A = rng(seed).normal(size=(2, d)), rng(seed + 1).normal(size=(2, d, d))
+    return [Linear("a", a), Quadratic("A", A + A.swapaxes(1, 2))]
+
+
+@given(seed=st.integers(0, 2**30))
+def test_own_covariances_are_those_of_quadrature_in_the_plane(seed):
+    x, y = rng(seed).normal(size=(2, 2))
+    for group in own(2, seed):
+        expected = plane_moment(group, x, y) - (group.limit(x, [0]) * group.limit(y, [0])).item()
+        found = fluctuations.covariance(group, x[None], y[None]).item()
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-10)
+
+
+@given(d=st.integers(2, 8), seed=st.integers(0, 2**30))
+def test_own_variances_are_the_diagonal_of_the_covariance(d, seed):
+    x = rng(seed).standard_normal((4, d))
+    for group in own(d, seed):
+        for column in (0, 1):
+            C = fluctuations.covariance(group, x, column=column)
+            np.testing.assert_allclose(np.diag(C), group.variance(x, [column])[:, 0], rtol=1e-9)
+            np.testing.assert_allclose(C, C.T, rtol=1e-12, atol=1e-12 * np.abs(C).max())
+            assert np.linalg.eigvalsh(C).min() > -1e-12 * np.trace(C)
+
+
+@each_group
+@pytest.mark.parametrize("d", [2, 3, 4, 7])
+def test_the_papers_groups_made_from_their_forms_have_the_same_fluctuations(group, d):
+    kind, x = Linear if group is COORDINATE else Quadratic, rng().standard_normal((5, d))
+    last = group.size(d) - 1
+    copy = kind("copy", [group.form(d, last).dense()])
+    expected = fluctuations.covariance(group, x, column=last)
+    np.testing.assert_allclose(fluctuations.covariance(copy, x), expected, rtol=1e-11, atol=1e-12)
+    found = fluctuations.expected_mae(copy, d, 9)
+    assert found == pytest.approx(fluctuations.expected_mae(group, d, 9), rel=1e-12)
+    assert found == pytest.approx(fluctuations.expected_mae(group, d, 9, column=last), rel=1e-12)
+    spread = fluctuations.mae_spread(group, x, 9, last)
+    assert fluctuations.mae_spread(copy, x, 9) == pytest.approx(spread, rel=1e-10)
+
+
+def test_one_covariance_needs_no_matrix_of_the_size_of_a_form():
+    d = 20_000
+    x = rng().standard_normal((3, d))
+    for group in EVERY:
+        tracemalloc.start()
+        try:
+            C = fluctuations.covariance(group, x, column=group.size(d) - 1)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        last = group.variance(x, [group.size(d) - 1])[:, 0]
+        np.testing.assert_allclose(np.diag(C), last, rtol=1e-9)
+        assert peak < 20 * x.nbytes
 
 
 # --- the mean absolute error
@@ -203,6 +268,27 @@ def test_expected_errors_are_averages_over_gaussian_inputs(group, d):
     expected = math.sqrt(2 / (math.pi * 9)) * s.mean()
     error = math.sqrt(2 / (math.pi * 9)) * s.std() / math.sqrt(len(s))
     assert abs(fluctuations.expected_mae(group, d, 9) - expected) < 5 * error
+
+
+@pytest.mark.parametrize(
+    "values", [[3, 1, 1], [1, 2, 2, 5], [0.5, 0.5, 0.5, -3, 2], [2, 1, 1, 1, 1, 1, 1, 0]]
+)
+def test_expected_errors_of_own_forms_do_not_depend_on_the_axes(values):
+    d = len(values)
+    Q = np.linalg.qr(rng().standard_normal((d, d)))[0]
+    for A in (np.diag(values), np.diag(values[::-1]), Q @ np.diag(values) @ Q.T):
+        group = Quadratic("own", [np.eye(d), A])
+        s = np.sqrt(group.variance(rng().standard_normal((200_000, d)), [1]))
+        found = fluctuations.expected_mae(group, d, 1, column=1) / math.sqrt(2 / math.pi)
+        assert abs(found - s.mean()) < 5 * s.std() / math.sqrt(len(s))
+        plain = fluctuations.expected_mae(Quadratic("own", [np.diag(values)]), d, 1)
+        assert found * math.sqrt(2 / math.pi) == pytest.approx(plain, rel=1e-12)
+
+
+def test_the_expected_error_of_an_own_direction_is_that_of_a_coordinate_times_its_length():
+    a = rng().standard_normal(6)
+    expected = np.linalg.norm(a) * fluctuations.expected_mae(COORDINATE, 6, 10)
+    assert fluctuations.expected_mae(Linear("a", [a]), 6, 10) == pytest.approx(expected, rel=1e-12)
 
 
 @each_group
@@ -331,6 +417,11 @@ X = np.ones((2, 3))
         (lambda: fluctuations.expected_mae(PRODUCT, 1, 5), r"column must be below 0, the number"),
         (lambda: fluctuations.expected_mae(NORM, 0, 5), r"d must be an integer >= 1, got 0"),
         (lambda: fluctuations.expected_mae(NORM, 2, 0), r"m must be an integer >= 1, got 0"),
+        (lambda: fluctuations.expected_mae(NORM, 2, 5, 1), r"column must be below 1, the number"),
+        (
+            lambda: fluctuations.expected_mae(Quadratic("A", [np.diag([1.0, 2, 3, 4])]), 4, 5),
+            "group must have a form A with at most two eigenvalues other than a common one",
+        ),
         (lambda: fluctuations.mae_spread(NORM, X, 2.5), r"m must be an integer >= 1, got 2.5"),
         (lambda: fluctuations.mae_spread(NORM, X, 2, 3), r"column must be below 1, the number"),
         (lambda: fluctuations.sample_mae(NORM, X, 2, 0, rng()), r"draws must be an integer >= 1"),
