@@ -48,6 +48,8 @@ COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book", "conftest.py", "pypro
 TESTS = {
     "__init__": ["test_network"],
     "_check": ["test_ledger"],
+    "_forms": ["test_groups"],
+    "_own": ["test_groups"],
     "_values": ["proportional/test_resolvent", "proportional/test_simulated_spectra"],
     "learning._loss": ["learning/test_dynamics"],
     "proportional._fixed_point": ["proportional/test_resolvent"],
