@@ -28,6 +28,7 @@ from reluspec_lib._validation import (
     check_number,
     check_weights,
 )
+from reluspec_lib.learning._algebra import Combination
 
 __all__ = ["Target", "limit", "zonal"]
 
@@ -37,11 +38,8 @@ _FIRST_HIGHER = 3
 # A target shows no more terms than this.
 _SHOWN = 4
 
-# Where the coefficients of a target without limit functions stand.
-_NO_POSITIONS, _NO_VALUES = np.zeros(0, np.intp), np.zeros(0)
 
-
-class Target:
+class Target(Combination):
     r"""A function y(x) on R^d, made of limit functions and zonal harmonics.
 
     :func:`limit` and :func:`zonal` make targets of one term. Targets of one dimension d can be
@@ -72,9 +70,6 @@ class Target:
     ([1.0, -2.0], 1.7283)
     """
 
-    # numpy leaves products with targets to this class.
-    __array_ufunc__ = None
-
     def __init__(
         self,
         d: int,
@@ -86,38 +81,11 @@ class Target:
         values = as_floating("coefficients", coefficients).astype(np.float64)
         if values.shape != shape:
             raise ValueError(f"coefficients must have shape {shape}, got shape {values.shape}")
-        used = np.flatnonzero(values)
-        self._set(d, used, values[used], tuple(_check_harmonic(d, term) for term in harmonics))
-
-    def _set(
-        self, d: int, positions: Array, values: Array, terms: tuple[tuple[float, int, Array], ...]
-    ) -> None:
-        # One term for each harmonic, in an order that does not depend on how it came about.
-        merged: dict[tuple[int, tuple[float, ...]], float] = {}
-        for a, k, e in terms:
-            name = k, tuple(e.tolist())
-            merged[name] = merged.get(name, 0.0) + a
-        self._harmonics = tuple(
-            (a, k, np.array(e)) for (k, e), a in sorted(merged.items()) if a != 0
-        )
-        self._d, self._positions, self._values = d, positions, values
-
-    @classmethod
-    def _of(
-        cls,
-        d: int,
-        positions: Array,
-        values: Array,
-        terms: tuple[tuple[float, int, Array], ...] = (),
-    ) -> Target:
-        """Return the target with these coefficients at these increasing positions."""
-        target, used = cls.__new__(cls), values != 0
-        target._set(d, positions[used], values[used], terms)
-        if not np.isfinite([*values, *(a for a, _, _ in target._harmonics)]).all():
-            raise ValueError(
-                "coefficients must be finite, but a sum, product or quotient overflows"
-            )
-        return target
+        terms: dict[tuple[int, tuple[float, ...]], float] = {}
+        for term in harmonics:
+            a, k, e = _check_harmonic(d, term)
+            terms[k, e] = terms.get((k, e), 0.0) + a
+        self._set(d, np.arange(len(values)), values, terms)
 
     @property
     def d(self) -> int:
@@ -134,7 +102,7 @@ class Target:
     @property
     def harmonics(self) -> tuple[tuple[float, int, Array], ...]:
         r"""The terms a \|x\| P_k(e.x/\|x\|), as triples (a, k, e)."""
-        return tuple((a, k, e.copy()) for a, k, e in self._harmonics)
+        return tuple((a, k, np.array(e)) for (k, e), a in self._terms.items())
 
     def __repr__(self) -> str:
         terms = [
@@ -142,23 +110,11 @@ class Target:
             for group, columns, values in self._parts()
             for i, column in enumerate(columns)
         ]
-        terms += [(a, f"zonal of degree {k}") for a, k, _ in self._harmonics]
+        terms += [(a, f"zonal of degree {k}") for (k, _), a in self._terms.items()]
         text = " + ".join(f"{a:.4g} {name}" for a, name in terms[:_SHOWN]) or "0"
         text = text.replace("+ -", "- ")
         more = f" + ... ({len(terms)} terms)" if len(terms) > _SHOWN else ""
         return f"<target at d = {self._d}: {text}{more}>"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Target):
-            return NotImplemented
-        return self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> tuple[object, ...]:
-        terms = (self._d, tuple(self._positions.tolist()), tuple(self._values.tolist()))
-        return (*terms, tuple((a, k, tuple(e.tolist())) for a, k, e in self._harmonics))
 
     def _parts(self) -> Iterator[tuple[groups.Group, list[int], Array]]:
         """Yield each group that has terms, with their columns and coefficients."""
@@ -195,7 +151,7 @@ class Target:
         y = np.zeros(len(rows), x.dtype)
         for group, columns, values in self._parts():
             y += group.limit(rows, columns) @ values.astype(x.dtype)
-        for a, k, e in self._harmonics:
+        for (k, e), a in self._terms.items():
             y += a * _zonal(rows, k, e)
         return y.reshape(x.shape[:-1])
 
@@ -218,8 +174,9 @@ class Target:
         """
         part = _slice(group, self._d)
         coefficients = np.zeros(part.stop - part.start)
-        first, last = np.searchsorted(self._positions, [part.start, part.stop])
-        coefficients[self._positions[first:last] - part.start] = self._values[first:last]
+        for found, columns, values in self._parts():
+            if found == group:
+                coefficients[columns] = values
         return coefficients
 
     def moment(self, W: ArrayLike) -> Array:
@@ -252,7 +209,7 @@ class Target:
         b = np.zeros(W.shape[1])
         for group, columns, values in self._parts():
             b += group.eigenvalue(self.d) * (group.eigenvectors(W, columns) @ values)
-        for a, k, e in self._harmonics:
+        for (k, e), a in self._terms.items():
             b += a * self.d * harmonics.relu_coefficient(self.d, k) * _zonal(W.T, k, e)
         return b
 
@@ -262,54 +219,14 @@ class Target:
         total = 0.0
         for group, _, values in self._parts():
             total += group.eigenvalue(self.d) * float(np.sum(values**2))
-        for a, k, e in self._harmonics:
-            for other_a, other_k, other_e in self._harmonics:
+        for (k, e), a in self._terms.items():
+            for (other_k, other_e), b in self._terms.items():
                 if k == other_k:
                     # The reproducing kernel of degree k is N(d, k) P_k, and E|x|^2 = d.
-                    cosine = min(1.0, max(-1.0, float(e @ other_e)))
+                    cosine = min(1.0, max(-1.0, float(np.dot(e, other_e))))
                     overlap = float(harmonics.zonal(self.d, k, cosine))
-                    total += a * other_a * self.d * overlap / harmonics.dimension(self.d, k)
+                    total += a * b * self.d * overlap / harmonics.dimension(self.d, k)
         return total
-
-    def __add__(self, other: Target) -> Target:
-        if not isinstance(other, Target):
-            return NotImplemented
-        if other.d != self.d:
-            raise ValueError(f"targets must have one dimension, got {self.d} and {other.d}")
-        both = np.concatenate([self._positions, other._positions])
-        positions, where = np.unique(both, return_inverse=True)
-        values = np.zeros(len(positions))
-        with np.errstate(over="ignore"):
-            np.add.at(values, where, np.concatenate([self._values, other._values]))
-        return Target._of(self.d, positions, values, self._harmonics + other._harmonics)
-
-    def __radd__(self, other: object) -> Target:
-        # The built-in sum starts from 0.
-        return self if isinstance(other, int) and other == 0 else NotImplemented
-
-    def __mul__(self, factor: float) -> Target:
-        factor = check_number("factor", factor)
-        terms = tuple((factor * a, k, e) for a, k, e in self._harmonics)
-        with np.errstate(over="ignore"):
-            values = factor * self._values
-        return Target._of(self.d, self._positions, values, terms)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> Target:
-        divisor = check_number("divisor", divisor)
-        if divisor == 0:
-            raise ValueError("divisor must be a finite number other than 0, got 0")
-        terms = tuple((a / divisor, k, e) for a, k, e in self._harmonics)
-        with np.errstate(over="ignore"):
-            values = self._values / divisor
-        return Target._of(self.d, self._positions, values, terms)
-
-    def __neg__(self) -> Target:
-        return -1.0 * self
-
-    def __sub__(self, other: Target) -> Target:
-        return self + (-other)
 
 
 def limit(group: groups.Group, d: int, column: int = 0) -> Target:
@@ -346,7 +263,7 @@ def limit(group: groups.Group, d: int, column: int = 0) -> Target:
             f"column must be an integer >= 0 and < {size}, the size of the group "
             f"{group.name} at d = {d}, got {column}"
         )
-    return Target._of(d, np.array([part.start + column]), np.ones(1))
+    return Target._of(d, np.array([part.start + column]), np.ones(1), {})
 
 
 def zonal(d: int, k: int, direction: ArrayLike | None = None) -> Target:
@@ -381,18 +298,21 @@ def zonal(d: int, k: int, direction: ArrayLike | None = None) -> Target:
     if axis.shape != (d,) or not axis.any():
         raise ValueError(f"direction must be a non-zero vector of shape ({d},), got {direction!r}")
     scaled, length, _ = measured(axis[None], axis=1)
-    return Target._of(d, _NO_POSITIONS, _NO_VALUES, ((1.0, k, scaled[0] / length),))
+    none = np.zeros(0, np.intp)
+    return Target._of(d, none, none, {(k, tuple((scaled[0] / length).tolist())): 1.0})
 
 
-def _check_harmonic(d: int, term: tuple[float, int, ArrayLike]) -> tuple[float, int, Array]:
+def _check_harmonic(
+    d: int, term: tuple[float, int, ArrayLike]
+) -> tuple[float, int, tuple[float, ...]]:
     try:
         a, k, e = term
     except (TypeError, ValueError):
         raise ValueError(f"harmonics must be triples (a, k, e), got {term!r}") from None
-    one = zonal(d, k, e)._harmonics[0]
-    if not np.allclose(one[2], e, rtol=0, atol=1e-12):
+    degree, axis = next(iter(zonal(d, k, e)._terms))
+    if not np.allclose(axis, e, rtol=0, atol=1e-12):
         raise ValueError(f"harmonics must have unit vectors e, got {e!r}")
-    return check_number("a", a), one[1], one[2]
+    return check_number("a", a), degree, axis
 
 
 def _slice(group: groups.Group, d: int) -> slice:
@@ -405,7 +325,7 @@ def _slice(group: groups.Group, d: int) -> slice:
     raise ValueError(f"group must be a member of groups.ALL, got {group!r}")
 
 
-def _zonal(x: Array, k: int, e: Array) -> Array:
+def _zonal(x: Array, k: int, e: tuple[float, ...]) -> Array:
     """Return |x| P_k(e.x/|x|) for the rows x, and 0 at 0."""
     x, lengths, powers = measured(x, axis=1)
     cosines = x @ e / np.where(lengths > 0, lengths, 1)

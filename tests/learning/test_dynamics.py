@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluspec_lib import dynamics, features, fisher, forward, groups, sample_weights, targets
-from reluspec_lib.learning import _loss
+from reluspec_lib.learning import _loss, _stability
 
 D, M = 3, 60
 SOLVERS = ["dense", "lanczos", "expm"]
@@ -370,7 +370,7 @@ def test_the_bound_for_one_input_holds_for_any_weights(name):
     # E|x|^2 = 2, E|x|^4 = 8 and E|x|^6 = 48 at d = 2.
     J = 2 * (weight[:, None] * X).T @ X
     M = 8 * (weight[:, None] * (X**2).sum(axis=1, keepdims=True) * X).T @ X
-    mu = _loss.single_input_bound(W)
+    mu = _stability.single_input_bound(W)
     values, U = np.linalg.eigh(J)
     U = (U / np.sqrt(np.where(values > 1e-9 * values[-1], values, np.inf)))[:, values > 0]
     needed = np.linalg.eigvalsh(U.T @ M @ U)[-1]
@@ -386,10 +386,10 @@ def test_the_bound_for_one_input_holds_for_any_weights(name):
 @pytest.mark.parametrize("block", [1, 100, 10**9])
 def test_the_bound_for_one_input_does_not_depend_on_blocks_or_scale(block, monkeypatch):
     W = sample_weights(4, 30, rng())
-    mu = _loss.single_input_bound(W)
-    assert _loss.single_input_bound(3 * W) == pytest.approx(9 * mu, rel=1e-12)
-    monkeypatch.setattr(_loss, "_BLOCK", block)
-    assert _loss.single_input_bound(W) == pytest.approx(mu, rel=1e-12)
+    mu = _stability.single_input_bound(W)
+    assert _stability.single_input_bound(3 * W) == pytest.approx(9 * mu, rel=1e-12)
+    monkeypatch.setattr(_stability, "_BLOCK", block)
+    assert _stability.single_input_bound(W) == pytest.approx(mu, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_unit_whose_square_is_no_number_does_not_count_for_one_input(W):
 @pytest.mark.parametrize("batch", [1, 2, 10, 1000])
 def test_the_bound_for_minibatches_interpolates(batch):
     W = sample_weights(10, 1000, rng())
-    top, mu = 2 / dynamics.largest_step(W), _loss.single_input_bound(W)
+    top, mu = 2 / dynamics.largest_step(W), _stability.single_input_bound(W)
     assert 6 < mu < 7.8  # (d + 2)/2 in the limit
     expected = 2 / ((1 - 1 / batch) * top + mu / batch)
     assert dynamics.largest_step(W, batch=batch) == pytest.approx(expected, rel=1e-12)
