@@ -1,7 +1,8 @@
 """Rules that every notebook of the book keeps, each a function that returns what breaks it.
 
 They close what nbval leaves open (cells never run, markers that switch it off) and keep notebooks
-readable: short cells, more prose than code, figures with captions and alternative text.
+readable: short cells, more prose than code, figures with captions and alternative text. What ruff
+knows stands in its configuration: banned imports and names, global random state.
 """
 
 from __future__ import annotations
@@ -60,39 +61,6 @@ def dotted(node: ast.AST) -> str:
         before = dotted(node.value)
         return f"{before}.{node.attr}" if before else ""
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def imported(module: ast.Module) -> dict[str, str]:
-    """Return the full dotted name of each name that a cell imports."""
-    names = {}
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                first = alias.name.partition(".")[0]
-                names[alias.asname or first] = alias.name if alias.asname else first
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    return names
-
-
-def full_names(nb: NotebookNode) -> Iterator[tuple[str, ast.AST, str]]:
-    """Yield cell, node and full dotted name of every name used or imported in the notebook.
-
-    Aliases hold over cells, as they do in the kernel; ``np`` and ``plt`` need no import to be seen.
-    """
-    aliases = {"np": "numpy", "plt": "matplotlib.pyplot", "mpl": "matplotlib"}
-    for name, cell in code_cells(nb):
-        module = tree(cell)
-        new = imported(module)
-        aliases |= new
-        for full in new.values():
-            yield name, module, full
-        for node in ast.walk(module):
-            if isinstance(node, (ast.Attribute, ast.Name)) and (path := dotted(node)):
-                first, _, rest = path.partition(".")
-                first = aliases.get(first, first)
-                yield name, node, f"{first}.{rest}" if rest else first
 
 
 def shows(statements: Sequence[ast.stmt]) -> bool:
@@ -158,64 +126,38 @@ def no_failures_stored(nb: NotebookNode) -> list[str]:
 
 @rule
 def plain_python(nb: NotebookNode) -> list[str]:
-    """Cells are Python: no magics, no shell, no use of the shell's own objects."""
+    """Cells are Python: no magics, no shell, and no ``;`` where ruff lets it silence a cell."""
     found = []
     for name, cell in code_cells(nb):
         try:
             module = ast.parse(cell.source)
+            tokens = list(tokenize.generate_tokens(io.StringIO(cell.source).readline))
         except SyntaxError as error:
             found.append(f"{name}: not plain Python in line {error.lineno} (a magic or a shell?)")
             continue
-        shell = {"get_ipython", "In", "Out", "_", "__", "___"}
-        found += [
-            f"{name}: {node.id} belongs to the interactive shell"
-            for node in ast.walk(module)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in shell
-        ]
-    return found
-
-
-@rule
-def no_semicolons(nb: NotebookNode) -> list[str]:
-    """No ``;``: to silence a cell's last line, end plots with plt.show()."""
-    found = []
-    for name, cell in code_cells(nb):
-        try:
-            tokens = list(tokenize.generate_tokens(io.StringIO(cell.source).readline))
-        except (tokenize.TokenError, SyntaxError):
-            continue
-        found += [
-            f"{name}: line {token.start[0]} has a semicolon"
-            for token in tokens
-            if token.type == tokenize.OP and token.string == ";"
-        ]
+        if any(token.type == tokenize.OP and token.string == ";" for token in tokens):
+            found.append(f"{name}: a semicolon; end plots with plt.show()")
+        if any(
+            isinstance(node, ast.Name) and node.id == "get_ipython" for node in ast.walk(module)
+        ):
+            found.append(f"{name}: get_ipython belongs to the interactive shell")
     return found
 
 
 @rule
 def seeded(nb: NotebookNode) -> list[str]:
-    """Random numbers come from a Generator with a seed, never from global state."""
-    generators = {
-        f"numpy.random.{name}"
-        for name in ("default_rng", "Generator", "SeedSequence", "PCG64", "PCG64DXSM", "Philox")
-    }
+    """A generator has a seed, and a distribution of scipy a generator."""
     found = []
-    for name, node, full in full_names(nb):
-        ours = any(full == good or full.startswith(f"{good}.") for good in generators)
-        stdlib = full.startswith("random.") and not isinstance(node, ast.Name)
-        if stdlib or (full.startswith("numpy.random.") and not ours):
-            found.append(f"{name}: {full} uses global random state; use numpy.random.default_rng")
     for name, cell in code_cells(nb):
         for node in ast.walk(tree(cell)):
-            if not isinstance(node, ast.Call):
-                continue
-            function = dotted(node.func) or getattr(node.func, "attr", "")
-            keywords = {keyword.arg for keyword in node.keywords}
-            if function.endswith("default_rng") and not node.args and not keywords:
-                found.append(f"{name}: default_rng() without a seed")
-            if function.split(".")[-1] == "rvs" and "random_state" not in keywords:
-                found.append(f"{name}: rvs without random_state")
-    return sorted(set(found))
+            if isinstance(node, ast.Call):
+                function = getattr(node.func, "attr", dotted(node.func))
+                keywords = {keyword.arg for keyword in node.keywords}
+                if function == "default_rng" and not node.args and not keywords:
+                    found.append(f"{name}: default_rng() without a seed")
+                if function == "rvs" and "random_state" not in keywords:
+                    found.append(f"{name}: rvs without random_state")
+    return found
 
 
 @rule
@@ -276,23 +218,6 @@ def no_exemptions(nb: NotebookNode) -> list[str]:
         if unknown:
             found.append(f"{name}: tags {unknown}; allowed are {sorted(TAGS)}")
     return found
-
-
-@rule
-def one_style(nb: NotebookNode) -> list[str]:
-    """Figures take their look from the book's style sheet by plt.style.use and nothing else."""
-    banned = re.compile(
-        r"(matplotlib|matplotlib\.pyplot)\."
-        r"(rcParams\w*|rc|rc_context|rcdefaults|rc_file\w*|use|switch_backend|xkcd"
-        r"|style\.(context|library|core)\b.*)"
-        r"|seaborn(\..*)?|.*set_matplotlib_formats"
-    )
-    found = {
-        f"{name}: {full} changes the style of figures; only plt.style.use may"
-        for name, _, full in full_names(nb)
-        if banned.fullmatch(full)
-    }
-    return sorted(found)
 
 
 @rule
