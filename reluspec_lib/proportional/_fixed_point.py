@@ -12,24 +12,20 @@ pairs with Im s > 0 and Im t > 0 into such pairs: there is one solution among th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from reluspec_lib._validation import Array
-from reluspec_lib.proportional._rows import Rows
 
-__all__ = ["FixedPoint", "State"]
+__all__ = ["FixedPoint"]
 
 # Heights above the real axis are passed in steps of this factor, smaller ones after a failure.
-_FACTOR = 0.2
+_FACTOR = 0.02
 # A failed step is tried again with the square root of its factor, until the factor exceeds this.
 _SHORTEST = 0.999
 # From this height on, relative to |z|, a step may go all the way down.
 _JUMP = 0.05
 
 _NEWTON_STEPS = 40
-_MAP_STEPS = 20
 
 # On the real axis an imaginary part below this, relative to its number, is that of a real one.
 _REAL = 1e-7
@@ -37,103 +33,67 @@ _REAL = 1e-7
 _STEEP = 1e5
 
 
-@dataclass
-class State:
-    """Solutions at many points, with what it took to find them.
-
-    Attributes
-    ----------
-    s, t, h : ndarray
-        Solutions; h is the mean over rows.
-    residual : ndarray
-        Largest relative error of the two equations at each point, inf where none was found.
-    steps : ndarray
-        Steps of the iteration spent on each point.
-    """
-
-    s: Array
-    t: Array
-    h: Array
-    residual: Array
-    steps: Array
-
-
 class FixedPoint:
-    """The two equations, solved by iteration far above the real axis, by Newton's method below."""
+    """The two equations, solved by Newton's method at smaller and smaller heights."""
 
-    def __init__(self, rows: Rows, zeta: Array, noise: Array, alpha: float, gamma: float) -> None:
-        self.zeta, self.noise, self.weight = zeta, noise, rows.weight
+    def __init__(
+        self, zeta: Array, noise: Array, weight: Array, alpha: float, gamma: float
+    ) -> None:
+        self.zeta, self.noise = zeta, noise
         self.alpha, self.gamma = alpha, gamma
-        first = np.stack([noise, zeta, np.ones_like(zeta)], axis=1)
-        second = np.stack([noise**2, noise * zeta, zeta**2], axis=1)
-        self._first, self._second = rows.weight[:, None] * first, rows.weight[:, None] * second
+        self.first = weight[:, None] * np.stack([noise, zeta, np.ones_like(zeta)], axis=1)
+        self.second = weight[:, None] * np.stack([noise**2, noise * zeta, zeta**2], axis=1)
 
-    def sums(self, s: Array, t: Array) -> tuple[Array, Array]:
-        """Return E, K and the mean of h, and the means of e^2 h^2, e zeta h^2, zeta^2 h^2."""
-        h = 1 / (1 + s[:, None] * self.noise + t[:, None] * self.zeta)
-        return (h @ self._first).T, (h**2 @ self._second).T
+    def newton(self, z: Array, start: Array, tolerance: float) -> tuple[Array, Array, Array]:
+        """Return s, t and h that Newton's method reaches from s and t, the residual and the steps.
 
-    def _map(self, z: Array, s: Array, t: Array) -> tuple[Array, Array]:
-        """Return the right sides of the equations, with t / s in place of 1/(1 + alpha s K)."""
-        (E, K, _), _ = self.sums(s, t)
-        ratio = 1 / (1 + self.alpha * s * K)
-        return 1 / (-z + self.gamma * (E + K * ratio)), s * ratio
-
-    def _newton(self, z: Array, s: Array, t: Array, tolerance: float) -> State:
-        """Return what Newton's method reaches from s and t, residual inf if no solution."""
-        s, t, steps = s.copy(), t.copy(), np.zeros(z.shape, np.int64)
-        active = np.arange(len(z))
+        The residual, the largest relative error of the equations, is inf if it is above the
+        tolerance or the solution is not a limit of admissible ones.
+        """
+        found, steps, active = start.copy(), np.zeros(z.shape, np.int64), np.arange(len(z))
         for _ in range(_NEWTON_STEPS):
-            linear = _Linearised(self, z[active], s[active], t[active])
-            ds, dt = linear.solve(-linear.first, -linear.second)
-            s[active] += ds
-            t[active] += dt
+            here = _Linearised(self, z[active], *found[:, active])
+            change = here.solve(-here.first, -here.second)
+            found[:, active] += change
             steps[active] += 1
-            size = np.maximum(np.abs(ds / s[active]), np.abs(dt / t[active]))
+            size = np.abs(change / found[:, active]).max(axis=0)
             # At an edge of the support the steps do not become small: there all are taken.
             active = active[(size > tolerance) & np.isfinite(size)]
             if not active.size:
                 break
-        linear = _Linearised(self, z, s, t)
-        residual = np.maximum(np.abs(linear.first) / (1 + np.abs(z * s)), np.abs(linear.second / s))
-        right = (residual <= tolerance) & linear.admissible()
-        return State(s, t, linear.h, np.where(right, residual, np.inf), steps)
+        here = _Linearised(self, z, *found)
+        residual = np.maximum(
+            np.abs(here.first) / (1 + np.abs(z * here.s)), np.abs(here.second / here.s)
+        )
+        right = (residual <= tolerance) & here.admissible()
+        return np.stack([*found, here.h]), np.where(right, residual, np.inf), steps
 
-    def solve(self, z: Array, tolerance: float, most_steps: int) -> State:
-        """Return the solution at every z with Im z >= 0, going down to it from far above."""
+    def solve(
+        self, z: Array, tolerance: float, most_steps: int
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return s, h, the residual and the steps at every z with Im z >= 0, from far above."""
         height = np.maximum(z.imag, 2 * np.maximum(np.abs(z), self.bound()))
-        s = t = -1 / (z.real + 1j * height)
-        for _ in range(_MAP_STEPS):
-            s, t = self._map(z.real + 1j * height, s, t)
-        found = self._newton(z.real + 1j * height, s, t, tolerance)
-        found.steps += _MAP_STEPS
+        far = z.real + 1j * height
+        found, residual, steps = self.newton(far, np.stack([-1 / far, -1 / far]), tolerance)
         factor, jump = np.full(z.shape, _FACTOR), _JUMP * np.abs(z)
         while True:
-            going = (height > z.imag) & (found.steps < most_steps) & (factor < _SHORTEST)
-            k = np.flatnonzero(going & np.isfinite(found.residual))
+            going = (height > z.imag) & (steps < most_steps) & (factor < _SHORTEST)
+            k = np.flatnonzero(going & np.isfinite(residual))
             if not k.size:
                 break
             jumps = height[k] <= jump[k]
             lower = np.where(jumps, z.imag[k], np.maximum(height[k] * factor[k], z.imag[k]))
-            point = z.real[k] + 1j * lower
-            step = self._newton(point, found.s[k], found.t[k], tolerance)
-            good = np.isfinite(step.residual)
+            step, error, more = self.newton(z.real[k] + 1j * lower, found[:2, k], tolerance)
+            good = np.isfinite(error)
             done, failed = k[good], k[~good]
-            for values, new in (
-                (found.s, step.s),
-                (found.t, step.t),
-                (found.h, step.h),
-                (found.residual, step.residual),
-                (height, lower),
-            ):
-                values[done] = new[good]
-            found.steps[k] += step.steps
+            found[:, done], residual[done] = step[:, good], error[good]
+            height[done] = lower[good]
+            steps[k] += more
             factor[done] = np.maximum(factor[done] ** 2, _FACTOR)
             # What failed is tried again over a smaller distance.
             jump[failed] = 0.1 * height[failed]
             factor[k[~good & ~jumps]] **= 0.5
-        found.residual[height > z.imag] = np.inf
-        return found
+        return found[0], found[2], np.where(height > z.imag, np.inf, residual), steps
 
     def bound(self) -> float:
         """Return a bound of the support: the squared norm of a row-wise sum of two matrices."""
@@ -147,7 +107,9 @@ class _Linearised:
 
     def __init__(self, equations: FixedPoint, z: Array, s: Array, t: Array) -> None:
         alpha, gamma = equations.alpha, equations.gamma
-        (E, K, self.h), (ee, ec, cc) = equations.sums(s, t)
+        h = 1 / (1 + s[:, None] * equations.noise + t[:, None] * equations.zeta)
+        # E, K and the mean of h; the means of e^2 h^2, e zeta h^2 and zeta^2 h^2.
+        (E, K, self.h), (ee, ec, cc) = (h @ equations.first).T, (h**2 @ equations.second).T
         self.z, self.s, self.t = z, s, t
         # 1 - h as a sum that is free of cancellation for large z.
         self.first = z * s + 1 - gamma * (s * E + t * K)
@@ -155,13 +117,11 @@ class _Linearised:
         self._a, self._b = z - gamma * (E - s * ee - t * ec), -gamma * (K - s * ec - t * cc)
         self._c, self._d = 1 - alpha * t * (K - s * ec), -1 - alpha * s * (K - t * cc)
 
-    def solve(self, first: Array, second: Array) -> tuple[Array, Array]:
-        """Return the changes of s and t that change the equations by so much."""
-        determinant = self._a * self._d - self._b * self._c
-        return (
-            (self._d * first - self._b * second) / determinant,
-            (self._a * second - self._c * first) / determinant,
-        )
+    def solve(self, first: Array, second: Array) -> Array:
+        """Return the changes of s and t that change the equations by so much, shape (2, n)."""
+        a, b, c, d = self._a, self._b, self._c, self._d
+        changes = np.stack([d * first - b * second, a * second - c * first])
+        return np.asarray(changes / (a * d - b * c))
 
     def admissible(self) -> Array:
         """Tell which solutions are limits, from above, of ones with Im s > 0 and Im t > 0."""

@@ -9,7 +9,8 @@ where alpha = n1/n0, gamma = n1/m and e = eta - zeta. As an equation for q the l
 (3 for e = 0, 2 for zeta = 0), with a leading coefficient that does not depend on z unless e = 0.
 
 For Im z > 0 one root alone has Im s > 0 and Im h < 0. At real x > 0 these two conditions are one,
-so there is at most one pair of complex roots: where it exists is the support.
+so there is at most one pair of complex roots: where it exists is the support, and its edges are
+among the values of z at its real critical points.
 """
 
 from __future__ import annotations
@@ -45,24 +46,21 @@ class Quartic:
         self.zeta, self.noise, self.alpha, self.gamma = zeta, noise, alpha, gamma
         # Whether the support reaches down to 0, which no computed edge could decide.
         self.closed = closed
-        q = Polynomial([0.0, 1.0])
-        D = 1 + alpha * zeta * q
-        N = D * (1 - noise * q) - zeta * q
-        self._numerator = N * (gamma * (D - N) - D)
-        self._denominator = q * D**2
-        self._linear = D
-        degree = 2 if zeta == 0 else 3 if noise == 0 else 4
-        self._coefficients = np.zeros((2, degree + 1))
-        for row, polynomial in zip(
-            self._coefficients, (self._numerator, self._denominator), strict=True
-        ):
-            # In the special cases what is cut off here is 0.
-            coefficients = polynomial.coef[: degree + 1]
-            row[: len(coefficients)] = coefficients
+        slope = alpha * zeta
+        D, N = np.array([[1, slope, 0], [1, slope - noise - zeta, -slope * noise]])
+        self._numerator = np.convolve(N, gamma * (D - N) - D)
+        denominator = [0, 1, 2 * slope, slope**2, 0]
+        # In the special cases what is cut off here is 0.
+        count = 3 if zeta == 0 else 4 if noise == 0 else 5
+        self._coefficients = np.stack([self._numerator, denominator])[:, :count]
+
+    def _linear(self, q: Array) -> Array:
+        """Return D at q."""
+        return 1 + self.alpha * self.zeta * q
 
     def h(self, q: Array) -> Array:
         """Return h = N/D at q."""
-        return 1 - self.noise * q - self.zeta * q / (1 + self.alpha * self.zeta * q)
+        return 1 - self.noise * q - self.zeta * q / self._linear(q)
 
     def z(self, q: Array) -> Array:
         """Return the rational function z(q)."""
@@ -82,43 +80,47 @@ class Quartic:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self._polish(z[:, None], q)
 
+    def _equation(self, z: Array, q: Array) -> tuple[Array, Array]:
+        """Return z(q) q - z q as it is, before it was expanded, and its derivative in q."""
+        h = self.h(q)
+        factor = self.gamma * (1 - h) - 1
+        return h * factor - z * q, -self._descent(q) * (factor - self.gamma * h) - z
+
+    def _descent(self, q: Array) -> Array:
+        """Return -h'(q)."""
+        descent: Array = self.noise + self.zeta / self._linear(q) ** 2
+        return descent
+
     def _polish(self, z: Array, q: Array) -> Array:
-        """Return the roots after Newton steps on the equation as it is, before it was expanded."""
-
-        def evaluate(points: Array) -> tuple[Array, Array]:
-            h = self.h(points)
-            factor = self.gamma * (1 - h) - 1
-            slope = -self.noise - self.zeta / self._linear(points) ** 2
-            return h * factor - z * points, slope * (factor - self.gamma * h) - z
-
-        value, slope = evaluate(q)
+        """Return the roots after Newton steps."""
+        value, slope = self._equation(z, q)
         for _ in range(_POLISH_STEPS):
             new = q - value / slope
-            new_value, new_slope = evaluate(new)
+            new_value, new_slope = self._equation(z, new)
             better = np.abs(new_value) < np.abs(value)
-            q = np.where(better, new, q)
-            value, slope = np.where(better, new_value, value), np.where(better, new_slope, slope)
+            q, value, slope = (
+                np.where(better, after, before)
+                for after, before in ((new, q), (new_value, value), (new_slope, slope))
+            )
         return q
 
-    def solve(self, z: Array) -> tuple[Array, Array, Array]:
-        """Return s, h and the residual of z(q) = z at the physical root, for Im z > 0."""
+    def solve(self, z: Array) -> tuple[Array, Array, Array, Array]:
+        """Return s, h, the residual of z(q) = z and no steps at the physical root, for Im z > 0."""
         z = z[:, None]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             q = self.roots(z[:, 0])
             h, residual = self._h_and_residual(z, q)
             s, rest = q / h, q * (self.noise + self.zeta / self._linear(q))
             # Derivatives in z of q, of rest = 1 - h, which is exact where it is small, and of s.
-            q_slope = 1 / (z * self._logarithmic_slope(q))
-            rest_slope = q_slope * (self.noise + self.zeta / self._linear(q) ** 2)
+            q_slope = q / self._equation(z, q)[1]
+            rest_slope = q_slope * self._descent(q)
             s_slope = (q_slope * h + q * rest_slope) / h**2
             score = np.minimum(_imaginary(s, s_slope, z), _imaginary(rest, rest_slope, z))
         # A pair that only rounding makes complex does not satisfy the equation.
         score = np.where(residual < _SOLVED, score, -np.inf)
-        best = score.argmax(axis=1)[:, None]
-        s, h, residual, score = (
-            np.take_along_axis(values, best, axis=1)[:, 0] for values in (s, h, residual, score)
-        )
-        return s, h, np.where(score > 0, residual, np.inf)
+        best = np.arange(len(z)), score.argmax(axis=1)
+        residual = np.where(score[best] > 0, residual[best], np.inf)
+        return s[best], h[best], residual, np.zeros(len(z), np.int64)
 
     def density(self, x: Array) -> Array:
         """Return the density of M at real x > 0: a quartic without complex roots means none.
@@ -162,8 +164,8 @@ class Quartic:
 
     def _critical_points(self) -> Array:
         """Return the real q with z'(q) = 0; every edge of the support is z at one of them."""
-        q = Polynomial([0.0, 1.0])
-        top, D = self._numerator, self._linear
+        q, top = Polynomial([0.0, 1.0]), Polynomial(self._numerator)
+        D = 1 + self.alpha * self.zeta * q
         slope = top.deriv() * q * D - top * (D + 2 * q * D.deriv())
         found = slope.trim().roots()
         real = found.real[np.abs(found.imag) <= 1e-6 * np.abs(found)]
@@ -173,12 +175,6 @@ class Quartic:
             better = np.abs(slope(real - step)) < np.abs(slope(real))
             real = np.where(better, real - step, real)
         return np.asarray(real[real != 0])
-
-    def _logarithmic_slope(self, q: Array) -> Array:
-        """Return z'(q) / z(q)."""
-        top, D = self._numerator, self._linear
-        slope: Array = top.deriv()(q) / top(q) - 1 / q - 2 * D.deriv()(q) / D(q)
-        return slope
 
 
 def _imaginary(value: Array, slope: Array, z: Array) -> Array:

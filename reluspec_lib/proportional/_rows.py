@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from reluspec_lib._validation import Array, check_number
+from reluspec_lib._validation import Array
 from reluspec_lib._values import ByValue
 
-__all__ = ["Activation", "Rows", "gaussian_biases", "kink_places", "relu", "rows"]
+__all__ = ["Activation", "Rows", "gaussian_biases", "relu", "rows"]
 
 Activation = Callable[[Array], Array]
 
@@ -30,7 +30,7 @@ _LAST = _ENDS[-2]
 # shrink towards a kink, for roots and logarithms there and for activations that nearly have one.
 _NODES = 24
 _FEWER_NODES = 16
-_NEAR = 0.2 / 4.0 ** np.arange(15)
+_NEAR = np.outer([-1, 1], 0.2 / 4.0 ** np.arange(15)).ravel()
 
 # Two quadratures that differ by more than this say that the activation is not smooth in the pieces;
 # as much as this of the root mean square over all rows does not matter.
@@ -48,8 +48,8 @@ _MEAN_ROUNDING = 1e-13
 # Variances in between lose no digits.
 _LEAST, _LARGEST = 1e-300, 1e300
 
-# Biases: equally spaced nodes, which are as good as Gauss-Hermite for smooth functions, and sit
-# where the weight is. Beyond this many standard deviations the weight is below 1e-13.
+# Equally spaced nodes, which are as good as Gauss-Hermite for smooth functions, and sit where the
+# weight is. Beyond this many standard deviations the weight is below 1e-13.
 _REACH = 7.5
 _FEWEST_BIASES = 257
 _BIASES_PER_UNIT = 60
@@ -92,17 +92,17 @@ class Rows(ByValue):
 
 
 class _Integrals(NamedTuple):
-    """The integrals of one row, of f divided by a scale."""
+    """The integrals of every row, of f divided by a scale of its own."""
 
-    scale: float
-    mean: float
-    linear: float
-    square: float
-    noise: float
-    hermite2: float
-    hermite4: float
-    rounding: float
-    outside: float
+    scale: Array
+    mean: Array
+    linear: Array
+    square: Array
+    noise: Array
+    hermite2: Array
+    hermite4: Array
+    rounding: Array
+    outside: Array
 
 
 def relu(t: Array) -> Array:
@@ -126,15 +126,6 @@ def rows(activation: Activation, biases: Array, weight: Array, kinks: Sequence[f
         )
     mean, zeta, noise, second, fourth = found
     return Rows(weight, mean, zeta, noise, second, fourth, affine)
-
-
-def kink_places(kinks: Sequence[float]) -> tuple[float, ...]:
-    """Return 0 and the places that are named, or raise a ValueError."""
-    try:
-        named = tuple(kinks)
-    except TypeError:
-        raise ValueError(f"kinks must be a sequence of numbers, got {kinks!r}") from None
-    return (0.0, *(check_number("kinks", kink) for kink in named))
 
 
 def gaussian_biases(std: float) -> tuple[Array, Array]:
@@ -164,84 +155,81 @@ def _by_quadrature(
     f: Activation, biases: Array, weight: Array, kinks: Sequence[float]
 ) -> tuple[Array, bool]:
     """Return mean, zeta, noise, hermite2 and hermite4 for each bias, and whether f is affine."""
-    fine = [_integrals(f, float(bias), kinks, _NODES) for bias in biases]
-    coarse = [_integrals(f, float(bias), kinks, _FEWER_NODES) for bias in biases]
-    sizes = np.array([row.scale * math.sqrt(row.square) for row in fine])
-    whole = float(np.max(np.sqrt(weight) * sizes))
-    for bias, row, rough in zip(biases, fine, coarse, strict=True):
-        _check_accuracy(float(bias), row, rough, whole, kinks)
-    affine = all(row.noise == 0 for row in fine) and _is_affine(f, kinks)
+    fine = _integrals(f, biases, kinks, _NODES)
     with np.errstate(over="ignore", under="ignore"):
-        scale = np.array([row.scale for row in fine])
-        linear = np.array([row.linear for row in fine])
-        noise = np.array([row.noise for row in fine])
-        mean, second, fourth = np.array([(r.mean, r.hermite2, r.hermite4) for r in fine]).T
-        found = np.array(
-            [
-                scale * mean,
-                (scale * linear) ** 2,
-                (scale * np.sqrt(noise)) ** 2,
-                scale * second,
-                scale * fourth,
-            ]
+        _check_accuracy(biases, weight, fine, _integrals(f, biases, kinks, _FEWER_NODES), kinks)
+        found = fine.scale * np.stack(
+            [fine.mean, fine.linear, np.sqrt(fine.noise), fine.hermite2, fine.hermite4]
         )
-    return found, affine
+        found[1:3] **= 2
+    return found, not fine.noise.any() and _is_affine(f, kinks)
 
 
 def _is_affine(f: Activation, kinks: Sequence[float]) -> bool:
     """Tell whether f has no noise around its kinks, where rows with large biases do not see it."""
     try:
-        return all(_integrals(f, place, kinks, _NODES).noise == 0 for place in kinks)
+        return not _integrals(f, np.array(kinks), kinks, _NODES).noise.any()
     except ValueError:
         return False
 
 
 def _check_accuracy(
-    b: float, row: _Integrals, rough: _Integrals, whole: float, kinks: Sequence[float]
+    biases: Array, weight: Array, fine: _Integrals, coarse: _Integrals, kinks: Sequence[float]
 ) -> None:
-    """Compare two quadratures, and look for an end, relative to the row or to the whole."""
-    unit = max(row.scale, rough.scale)
-    if unit == 0:
-        return
-    one, other = row.scale / unit, rough.scale / unit
-    square, negligible = one * one * row.square, _NEGLIGIBLE * whole / unit
-    size, tolerance = math.sqrt(square), max(_SMOOTH, row.rounding)
-    if not one * one * row.outside <= _TAIL * square + negligible * negligible:
+    """Compare two quadratures, and look for an end, relative to each row or to the whole."""
+    unit = np.maximum(fine.scale, coarse.scale)
+    # Where a row is 0 there is nothing to compare, in any unit.
+    unit[unit == 0] = 1
+    one, other = fine.scale / unit, coarse.scale / unit
+    size, tolerance = one * np.sqrt(fine.square), np.maximum(_SMOOTH, fine.rounding)
+    negligible = _NEGLIGIBLE * np.max(np.sqrt(weight * fine.square) * fine.scale) / unit
+    wrong = ~(one**2 * fine.outside <= _TAIL * size**2 + negligible**2)
+    if wrong.any():
+        k = int(wrong.argmax())
         raise ValueError(
             "activation must grow so slowly that E f(Z)^2 is finite and lies within "
-            f"{_RADIUS:g} standard deviations{f' of the bias {b:g}' if b else ''}; a share of "
-            f"{row.outside / row.square:.2g} lies at the ends of that range"
+            f"{_RADIUS:g} standard deviations{f' of the bias {biases[k]:g}' if biases[k] else ''}; "
+            f"a share of {fine.outside[k] / fine.square[k]:.2g} lies at the ends of that range"
         )
     for found, again, scale, least in (
-        (one * row.mean, other * rough.mean, size, negligible),
-        (one * row.linear, other * rough.linear, size, negligible),
-        (square, other * other * rough.square, square, negligible * negligible),
+        (one * fine.mean, other * coarse.mean, size, negligible),
+        (one * fine.linear, other * coarse.linear, size, negligible),
+        (size**2, other**2 * coarse.square, size**2, negligible**2),
     ):
-        if not abs(found - again) <= tolerance * scale + least:
+        wrong = ~(np.abs(found - again) <= tolerance * scale + least)
+        if wrong.any():
+            k = int(wrong.argmax())
             places = ", ".join(f"{kink:g}" for kink in kinks)
             raise ValueError(
                 f"activation must be smooth between its kinks, named so far: {places}; two "
-                f"quadratures of one Gaussian integral, divided by {unit:.3g}, give {found:.10g} "
-                f"and {again:.10g}"
+                f"quadratures of one Gaussian integral, divided by {unit[k]:.3g}, give "
+                f"{found[k]:.10g} and {again[k]:.10g}"
             )
 
 
-def _integrals(f: Activation, b: float, kinks: Sequence[float], nodes: int) -> _Integrals:
+def _integrals(f: Activation, biases: Array, kinks: Sequence[float], nodes: int) -> _Integrals:
+    """Return the Gaussian integrals of f(Z + b) for each bias b."""
+    found = [_integrals_of_row(f, float(bias), kinks, nodes) for bias in biases]
+    return _Integrals(*np.array(found).T)
+
+
+def _integrals_of_row(
+    f: Activation, b: float, kinks: Sequence[float], nodes: int
+) -> tuple[float, ...]:
     """Return the Gaussian integrals of f(Z + b) by quadrature between kinks."""
     z, root, values, rounding = _sample(f, b, kinks, nodes)
     # With the root of the weight on each factor nothing underflows that matters.
     part = values * root
     scale = float(np.abs(part).max())
-    if scale == 0:
-        return _Integrals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, rounding, 0.0)
-    part /= scale
+    # The integrals of the zero function have no unit.
+    part /= scale or 1.0
     square = float(part @ part)
     outside = part[np.abs(z) > _LAST]
     mean, linear = float(part @ root), float(part @ (z * root))
     square_z = z * z
     remainder = part - mean * root - linear * z * root
     noise, size = float(remainder @ remainder), math.sqrt(square)
-    return _Integrals(
+    return (
         scale,
         0.0 if abs(mean) <= _MEAN_ROUNDING * size else mean,
         0.0 if abs(linear) <= rounding * size else linear,
@@ -268,8 +256,9 @@ def _sample(
 
     With them f(z + b) and how much of its size may be rounding.
     """
-    near = np.add.outer(np.asarray(kinks) - b, np.concatenate([-_NEAR, [0.0], _NEAR])).ravel()
-    ends = np.union1d(_ENDS, near[np.abs(near) < _RADIUS])
+    places = np.asarray(kinks) - b
+    near = np.concatenate([places, np.add.outer(places, _NEAR).ravel()])
+    ends = np.unique(np.concatenate([_ENDS, near[np.abs(near) < _RADIUS]]))
     points, gauss = _legendre(nodes)
     half = np.diff(ends)[:, None] / 2
     z = (ends[:-1, None] + half * (1 + points)).ravel()
@@ -277,9 +266,8 @@ def _sample(
     # Far out an activation may overflow on its way to a finite value.
     with np.errstate(all="ignore"):
         values = np.asarray(f(z + b))
-    numbers = values.dtype.kind in "biuf"
-    if values.shape != z.shape or not numbers or not np.isfinite(values).all():
-        finite = numbers and bool(np.isfinite(values).all())
+    finite = values.dtype.kind in "biuf" and bool(np.isfinite(values).all())
+    if values.shape != z.shape or not finite:
         raise ValueError(
             f"activation must return finite real numbers in the shape of its argument {z.shape}, "
             f"got shape {values.shape}{'' if finite else ' with entries that are not finite'}"
@@ -287,4 +275,4 @@ def _sample(
     rounding = _ROUNDING
     if values.dtype.kind == "f":
         rounding = max(rounding, 32 * float(np.finfo(values.dtype).eps))
-    return z, root, values.astype(np.float64), rounding
+    return z, root, values.astype(np.float64, copy=False), rounding

@@ -21,8 +21,8 @@ from reluspec_lib._validation import (
     check_number,
     check_rng,
 )
-from reluspec_lib.proportional._rows import kink_places
-from reluspec_lib.proportional.resolvent import RandomFeatures
+from reluspec_lib.proportional._arguments import check_kinks, given_biases
+from reluspec_lib.proportional._rows import rows
 
 __all__ = [
     "LAWS",
@@ -91,14 +91,7 @@ def sample_entries(law: str | Law, shape: int | tuple[int, ...], rng: RandomSour
     rng = check_rng(rng)
     sizes = shape if isinstance(shape, tuple) else (shape,)
     shape = tuple(check_count("shape", size) for size in sizes)
-    if isinstance(law, str) and law in LAWS:
-        law = LAWS[law]
-    elif not callable(law):
-        raise ValueError(f"entries must be one of {', '.join(LAWS)} or a function, got {law!r}")
-    values = as_floating("entries", law(rng, shape)).astype(np.float64, copy=False)
-    if values.shape != shape:
-        raise ValueError(f"entries must have shape {shape}, got shape {values.shape}")
-    return values
+    return _draw(law, shape, rng)
 
 
 def simulate_spectrum(
@@ -155,10 +148,10 @@ def simulate_spectrum(
     n0, n1, m = check_count("n0", n0), check_count("n1", n1), check_count("m", m)
     if not callable(activation):
         raise ValueError(f"activation must be callable, got {activation!r}")
-    places = kink_places(kinks)
+    places = check_kinks(kinks)
     rng = check_rng(rng)
-    W = sample_entries(entries, (n1, n0), rng) / math.sqrt(n0)
-    X = sample_entries(entries, (n0, m), rng)
+    W = _draw(entries, (n1, n0), rng) / math.sqrt(n0)
+    X = _draw(entries, (n0, m), rng)
     biases = _biases(n1, bias_std, bias, rng)
     Z = W @ X
     Z += biases[:, None]
@@ -166,11 +159,9 @@ def simulate_spectrum(
     if Y.shape != (n1, m):
         raise ValueError(f"activation must keep the shape {(n1, m)}, got shape {Y.shape}")
     if centred:
-        # Each kind of row has its place among the different biases.
-        kind = np.unique(biases, return_inverse=True)[1]
-        model = RandomFeatures(activation, n0 / m, n0 / n1, bias=biases, kinks=places)
-        Y = Y - model.rows.mean[kind][:, None]
-    return eigenvalues(Y)
+        kinds, kind, counts = np.unique(biases, return_inverse=True, return_counts=True)
+        Y = Y - rows(activation, kinds, counts / n1, places).mean[kind, None]
+    return _squared_singular_values(Y)
 
 
 def eigenvalues(Y: ArrayLike) -> Array:
@@ -199,21 +190,7 @@ def eigenvalues(Y: ArrayLike) -> Array:
     Y = as_floating("Y", Y).astype(np.float64, copy=False)
     if Y.ndim != 2:
         raise ValueError(f"Y must have shape (n1, m), got shape {Y.shape}")
-    n1, m = Y.shape
-    # Products of entries may leave the range of floats where the eigenvalues do not.
-    size = float(np.abs(Y).max()) or 1.0
-    scaled = Y / size
-    found = np.linalg.eigvalsh((scaled @ scaled.T if n1 <= m else scaled.T @ scaled) / m)
-    found = np.concatenate([np.zeros(n1 - len(found)), found])
-    rounding = max(n1, m) * np.finfo(np.float64).eps * found[-1]
-    found[found <= rounding] = 0.0
-    with np.errstate(over="ignore", under="ignore"):
-        found = size * found * size
-    if not np.isfinite(found[-1]):
-        raise ValueError(
-            f"Y must have eigenvalues that a float holds, got entries up to {size:.3g}"
-        )
-    return found
+    return _squared_singular_values(Y)
 
 
 def kolmogorov_smirnov(
@@ -275,6 +252,37 @@ def kolmogorov_smirnov(
     return float(max(np.abs(above - at).max(), np.abs(below - before).max()))
 
 
+def _draw(law: str | Law, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Return entries of a law, which may be a function that does not keep its promises."""
+    if isinstance(law, str) and law in LAWS:
+        law = LAWS[law]
+    elif not callable(law):
+        raise ValueError(f"entries must be one of {', '.join(LAWS)} or a function, got {law!r}")
+    values = as_floating("entries", law(rng, shape)).astype(np.float64, copy=False)
+    if values.shape != shape:
+        raise ValueError(f"entries must have shape {shape}, got shape {values.shape}")
+    return values
+
+
+def _squared_singular_values(Y: Array) -> Array:
+    """Return the eigenvalues of Y Y^T / m in increasing order."""
+    n1, m = Y.shape
+    # Products of entries may leave the range of floats where the eigenvalues do not.
+    size = float(np.abs(Y).max()) or 1.0
+    scaled = Y / size
+    found = np.linalg.eigvalsh((scaled @ scaled.T if n1 <= m else scaled.T @ scaled) / m)
+    found = np.concatenate([np.zeros(n1 - len(found)), found])
+    rounding = max(n1, m) * np.finfo(np.float64).eps * found[-1]
+    found[found <= rounding] = 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        found = size * found * size
+    if not np.isfinite(found[-1]):
+        raise ValueError(
+            f"Y must have eigenvalues that a float holds, got entries up to {size:.3g}"
+        )
+    return found
+
+
 def _biases(n1: int, bias_std: float, bias: ArrayLike | None, rng: np.random.Generator) -> Array:
     """Return the biases of the rows."""
     std = check_number("bias_std", bias_std)
@@ -282,9 +290,7 @@ def _biases(n1: int, bias_std: float, bias: ArrayLike | None, rng: np.random.Gen
         raise ValueError(f"bias_std must be at least 0, got {bias_std!r}")
     if bias is None:
         return std * rng.standard_normal(n1) if std else np.zeros(n1)
-    if std:
-        raise ValueError("bias must not be given together with a bias_std other than 0")
-    given = as_floating("bias", bias).astype(np.float64)
+    given = given_biases(bias, std)
     if given.shape != (n1,):
         raise ValueError(f"bias must have shape (n1,) = ({n1},), got shape {given.shape}")
     return given

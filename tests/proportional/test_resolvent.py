@@ -358,16 +358,18 @@ def test_the_fixed_point_is_solved_at_the_edges_themselves():
 
 def test_a_solution_that_is_not_the_transform_of_a_measure_is_refused():
     model = RandomFeatures(relu, 0.5, 0.8)
-    equations, z = model._fixed_point, np.array([1.0, 3.0]) / model.eta + 0j
-    found = equations.solve(z, 1e-11, 5000)
-    assert np.isfinite(equations._newton(z, found.s, found.t, 1e-11).residual).all()
-    mirrored = equations._newton(z[:1], found.s[:1].conj(), found.t[:1].conj(), 1e-11)
-    assert mirrored.residual[0] == np.inf
+    equations, z = model._bulk.fixed_point, np.array([1.0, 3.0]) / model.eta + 0j
+    s, h, _, _ = equations.solve(z, 1e-11, 5000)
+    # The second equation gives t.
+    q = s * h
+    start = np.stack([s, s / (1 + model.zeta / model.eta / model.psi * q)])
+    assert np.isfinite(equations.newton(z, start, 1e-11)[1]).all()
+    assert equations.newton(z[:1], start[:, :1].conj(), 1e-11)[1] == [np.inf]
     # Outside of the support there are other real solutions: s z + 1 = gamma (1 - h) at a root h.
-    q = model._quartic.roots(z[1:])[0]
-    h = model._quartic.h(q)
-    s, t = q / h, q / h / (1 + model.zeta / model.eta / model.psi * q)
-    residual = equations._newton(np.repeat(z[1:], 4), s, t, 1e-11).residual
+    q = model._bulk.quartic.roots(z[1:])[0]
+    s = q / model._bulk.quartic.h(q)
+    start = np.stack([s, s / (1 + model.zeta / model.eta / model.psi * q)])
+    residual = equations.newton(np.repeat(z[1:], 4), start, 1e-11)[1]
     assert np.isfinite(residual).sum() == 1
 
 
@@ -763,6 +765,34 @@ def test_results_are_equal_by_value_and_short_in_print():
     np.testing.assert_array_equal(model.density([0.5]), models[0].density([0.5]))
 
 
+def test_models_are_equal_if_they_have_the_same_law():
+    def model(f=np.tanh, phi=0.5, psi=0.8, **options):
+        return RandomFeatures(f, phi, psi, **options)
+
+    # Another function with the same values, and no bias said in two ways.
+    assert model() == model(lambda t: np.tanh(t)) == model(bias=[0.0, 0.0])
+    assert model(bias=[1, -1]) == model(bias=[-1.0, 1, 1, -1])
+    different = [
+        model(),
+        model(relu),
+        model(phi=0.6),
+        model(psi=0.9),
+        model(bias=[0.0, 1.0]),
+        model(bias=[1.0]),
+        model(bias_std=0.5),
+    ]
+    for one, other in itertools.combinations(different, 2):
+        assert one != other
+    assert model() != model().rows
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(model())
+    # The activation is not kept, so that functions without a name do no harm.
+    for one in (model(lambda t: t**3), model(bias=[0.0, 1.0]), model(bias_std=0.5)):
+        again = pickle.loads(pickle.dumps(one))
+        assert again == copy.deepcopy(one) == one
+        assert again.solve([1j, 0.5 + 0.1j]) == one.solve([1j, 0.5 + 0.1j])
+
+
 def test_a_centred_activation_has_no_outlier():
     assert RandomFeatures(np.tanh, 1, 1).outlier(100) is None
     assert RandomFeatures(lambda t: relu(t) - 1 / math.sqrt(2 * math.pi), 1, 1).outlier(9) is None
@@ -857,5 +887,5 @@ def test_where_roots_are_not_accurate_the_fixed_point_takes_over(monkeypatch):
     x = np.linspace(0.2, 2.0, 9)
     expected = model.density(x)
     monkeypatch.setattr(_quartic, "_SOLVED", 1e-30)
-    assert np.isnan(model._quartic.density(x[:4])).any()
+    assert np.isnan(model._bulk.quartic.density(x[:4])).any()
     np.testing.assert_allclose(model.density(x), expected, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,215 @@
+"""The bulk of the spectrum: both solvers, with eigenvalues in the units of the caller."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from reluspec_lib._validation import Array
+from reluspec_lib._values import ByValue
+from reluspec_lib.proportional._fixed_point import FixedPoint
+from reluspec_lib.proportional._quartic import Quartic
+from reluspec_lib.proportional._rows import Rows
+
+__all__ = ["Bulk", "ConvergenceError", "Solution"]
+
+# A linear part or a noise below this share of the variance is left out of the equations: it moves
+# no eigenvalue that can be told from zero.
+_INVISIBLE = 1e-13
+
+# Points times kinds of row that the fixed point holds at once: 256 KiB for each of its arrays, so
+# that they stay in the processor's cache.
+_CHUNK = 2**14
+
+# With bias the edges are looked for on a grid over so many decades, then by repeated refinement.
+_EDGE_DECADES = 14
+_EDGE_GRID = 300
+_EDGE_ROUNDS = 10
+_EDGE_POINTS = 16
+
+# The cumulative distribution is integrated on so many nodes, which crowd at the edges with this
+# power, and must find the whole mass up to this error; each first without, then with bias.
+_CDF_NODES = (4097, 2049)
+_CDF_POWER = 6
+_CDF_ERROR = (1e-6, 2e-3)
+
+
+class ConvergenceError(RuntimeError):
+    """The equations were not solved to the accuracy that was asked for."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(ByValue):
+    """Stieltjes transforms with a report on how they were found.
+
+    Attributes
+    ----------
+    stieltjes : ndarray
+        Of the bulk of M = (1/m) Y Y^T, in the shape of z.
+    companion : ndarray
+        Of the bulk of (1/m) Y^T Y, which has the same eigenvalues but for zeros.
+    residual : float
+        Largest relative error with which the equations are satisfied.
+    steps : int
+        Largest number of steps that a point took; 0 for the roots of the quartic.
+    method : str
+        "quartic" or "fixed-point".
+    """
+
+    stieltjes: Array
+    companion: Array
+    residual: float
+    steps: int
+    method: str
+
+
+class Bulk:
+    """The equations of one model; there is a quartic where the rows are all of one kind."""
+
+    def __init__(self, rows: Rows, eta: float, phi: float, psi: float) -> None:
+        self.eta, self.phi, self.psi, self.affine = eta, phi, psi, rows.affine
+        # Both solvers work with the eigenvalues in units of eta.
+        parts = np.stack([rows.zeta, rows.noise]) / eta
+        zeta, noise = parts * (parts @ rows.weight > _INVISIBLE)[:, None]
+        self._linear = not noise.any()
+        self._chunk = max(1, _CHUNK // len(rows.weight))
+        self.fixed_point = FixedPoint(zeta, noise, rows.weight, 1 / psi, phi / psi)
+        # No eigenvalue lies above.
+        self._bound = 1.01 * self.fixed_point.bound()
+        self.quartic, self.method = None, "fixed-point"
+        if len(rows.weight) == 1:
+            z, e = float(zeta[0]), float(noise[0])
+            self.quartic = Quartic(z, e, 1 / psi, phi / psi, closed=self._closed())
+            self.method = "quartic"
+
+    def solve(
+        self, z: Array, method: str, tolerance: float = 1e-11, most_steps: int = 5000
+    ) -> Solution:
+        """Return the solution at z of any shape with Im z >= 0."""
+        flat = z.ravel() / self.eta
+        if method == "quartic" and self.quartic is not None:
+            s, h, residual, steps = self.quartic.solve(flat)
+        else:
+            found = [
+                self.fixed_point.solve(flat[k : k + self._chunk], tolerance, most_steps)
+                for k in range(0, len(flat), self._chunk)
+            ]
+            s, h, residual, steps = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        worst = int(np.argmax(np.where(np.isnan(residual), np.inf, residual)))
+        if not residual[worst] <= tolerance:
+            raise ConvergenceError(
+                f"the {method} solver did not converge at z = {flat[worst] * self.eta:.6g} after "
+                f"{steps[worst]} steps: residual {residual[worst]:.3g}, allowed {tolerance:.3g}"
+            )
+        return Solution(
+            (-h / flat / self.eta).reshape(z.shape),
+            (s / self.eta).reshape(z.shape),
+            float(residual[worst]),
+            int(steps.max()),
+            method,
+        )
+
+    def density(self, x: Array, method: str) -> Array:
+        """Return the density at real points of any shape, 0 up to 0."""
+        result = np.zeros(x.shape)
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = x / self.eta
+        inside = (scaled > 0) & (scaled <= self._bound)
+        if inside.any():
+            result[inside] = self._density(scaled[inside], method) / self.eta
+        return result
+
+    def _density(self, x: Array, method: str) -> Array:
+        """Return the density at real x > 0, eigenvalues in units of eta."""
+        if method == "quartic" and self.quartic is not None:
+            density = self.quartic.density(x)
+            doubtful = np.isnan(density)
+            if doubtful.any():
+                density[doubtful] = self._density(x[doubtful], "fixed-point")
+            return density
+        g = self.solve(x * self.eta + 0j, method).stieltjes * self.eta
+        # Where a density is not there, rounding leaves one next to nothing.
+        return np.where(g.imag > 1e-7 * np.pi * np.abs(g), g.imag / np.pi, 0.0)
+
+    def support(self) -> Array:
+        """Return the intervals outside which the density is zero, shape (k, 2)."""
+        if self.quartic is not None:
+            return self.quartic.intervals(self._bound) * self.eta
+        grid = self._bound * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID)
+        inside = np.flatnonzero(self._density(grid, "fixed-point") > 0)
+        if not inside.size:  # pragma: no cover - the bound holds the whole spectrum
+            raise ConvergenceError("no point of the support was found")
+        first, last = int(inside[0]), int(inside[-1])
+        lower = 0.0 if self._closed() or first == 0 else self._edge(grid[first], grid[first - 1])
+        return np.array([[lower, self._edge(grid[last], grid[last + 1])]]) * self.eta
+
+    def _edge(self, inside: float, outside: float) -> float:
+        """Return the edge between a point of the support and one outside, in units of eta."""
+        for _ in range(_EDGE_ROUNDS):
+            grid = np.linspace(inside, outside, _EDGE_POINTS)
+            empty = int(np.flatnonzero(self._density(grid, "fixed-point") == 0)[0])
+            inside, outside = grid[empty - 1], grid[empty]
+        return float((inside + outside) / 2)
+
+    def cdf(self, points: Array) -> Array:
+        """Return the cumulative distribution function at real points of any shape."""
+        # Here and not above: nothing else needs it, and it takes a good part of the import's time.
+        from scipy.interpolate import CubicSpline
+
+        biased = self.quartic is None
+        t = np.linspace(0, 1, _CDF_NODES[biased])
+        share = special.betainc(_CDF_POWER, _CDF_POWER, t[1:-1])
+        crowding = (t * (1 - t))[1:-1] ** (_CDF_POWER - 1) / special.beta(_CDF_POWER, _CDF_POWER)
+        support = self.support()
+        if biased:
+            # Rows of every size: what lies below the last decade is taken as a whole.
+            support = np.maximum(support, support[0, 1] * 10.0**-_EDGE_DECADES)
+            below = self._mass_below(*support[0].tolist())
+        else:
+            below = self.atom(visible=True)
+        result, total = np.where(points < 0, 0.0, below), below
+        for lower, upper in support:
+            values = np.zeros_like(t)
+            if lower > 0:
+                # Logarithms, since there may be eigenvalues of all sizes.
+                width = math.log(upper / lower)
+                inner = lower * np.exp(width * share)
+                slope = inner * width
+                position = np.log(np.clip(points, lower, upper) / lower) / width
+            else:
+                inner, slope = upper * share, upper
+                position = np.clip(points, 0, upper) / upper
+            values[1:-1] = self.density(inner, self.method) * crowding * slope
+            mass = CubicSpline(t, values).antiderivative()
+            result += mass(special.betaincinv(_CDF_POWER, _CDF_POWER, np.clip(position, 0, 1)))
+            total += float(mass(1.0))
+        if not abs(total - 1) <= _CDF_ERROR[biased]:
+            raise ConvergenceError(f"the density integrates, with the atom, to {total:.8f}, not 1")
+        return np.clip(result, 0, 1)
+
+    def _mass_below(self, x: float, upper: float) -> float:
+        """Return the mass of the eigenvalues below x, from the transform on the line above x."""
+        # The real part of 1/(w - x - iy) integrates over y > 0 to pi/2 times the sign of w - x.
+        log_y, step = np.linspace(math.log(x) - 25, math.log(upper) + 25, 1000, retstep=True)
+        y = np.exp(log_y)
+        g = self.solve(x + 1j * y, self.method).stieltjes
+        return float(0.5 - (g.real * y).sum() * step / np.pi)
+
+    def atom(self, *, visible: bool = False) -> float:
+        """Return the mass at zero, or that of all eigenvalues that cannot be told from it."""
+        linear = self._linear if visible else self.affine
+        return 1 - min(1.0, 1 / (self.phi / self.psi), self.psi if linear else 1.0)
+
+    def _closed(self) -> bool:
+        """Tell whether there is no gap at zero.
+
+        Among n0, n1 and m (without noise), or n1 and m (with), the two smallest are equal. Equal
+        sizes give ratios that are equal as floats as well.
+        """
+        if not self._linear:
+            return self.phi == self.psi
+        ties = (self.psi == 1 and self.phi <= 1), (self.phi == 1 and self.psi <= 1)
+        return any(ties) or self.phi == self.psi >= 1
