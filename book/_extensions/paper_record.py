@@ -22,13 +22,11 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from reluspec_lib import ledger
+from tools import mutants
 from tools import record as book_record
-from tools.record import KINDS, STATEMENTS
+from tools.record import KINDS
 
 logger = logging.getLogger(__name__)
-
-#: Mutation scores of the library, as ``make mutants`` stores them.
-MUTANTS = STATEMENTS.parent / "data" / "mutants.json"
 
 
 def warn(message: str, location: Any = None) -> None:
@@ -73,7 +71,7 @@ def read_sources(
     env.reluspec_covered = book_record.covered(rows)
     env.reluspec_chapters = {path.stem: name for name, path in paths.items()}
     env.reluspec_simulated = book_record.simulated(rows)
-    env.reluspec_scores = book_record.scores(MUTANTS)
+    env.reluspec_scores = book_record.scores(mutants.STORED)
     content = json.dumps(
         [
             env.reluspec_statements,
@@ -93,12 +91,12 @@ def check_consistency(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn where the record, the badges and statements.yml do not fit together."""
     pages = getattr(env, "reluspec_pages", {})
     for statement, (docname, _) in env.reluspec_ledgers.items():
-        if statement not in pages.get(docname, {}).get("badge", []):
+        if statement not in pages.get(docname, {}).get("verified", []):
             warn(f"ledger of {statement!r} without a {{verified}} badge in its chapter", docname)
         if anchor(env, statement) is None:
             warn(f"ledger of {statement!r}, but nothing in the book has this label", docname)
     for docname, shown in pages.items():
-        for statement in shown.get("badge", []):
+        for statement in shown.get("verified", []):
             if env.reluspec_ledgers.get(statement, (docname,))[0] != docname:
                 warn(f"badge of {statement!r} outside the chapter that verifies it", docname)
     for statement, item in env.reluspec_statements.items():
