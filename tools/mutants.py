@@ -52,16 +52,28 @@ TESTS = {
     "_own": ["test_groups"],
     "_values": ["proportional/test_resolvent", "proportional/test_simulated_spectra"],
     "learning._algebra": ["learning/test_targets"],
+    "learning._equivalent": ["learning/test_risk"],
     "learning._loss": ["learning/test_dynamics"],
+    "learning._sgd": ["learning/test_risk"],
     "learning._setting": ["learning/test_dynamics"],
     "learning._stability": ["learning/test_dynamics"],
     "learning._trajectory": ["learning/test_dynamics"],
+    "proportional._arguments": [
+        "proportional/test_resolvent",
+        "proportional/test_simulated_spectra",
+    ],
+    "proportional._bulk": ["proportional/test_resolvent"],
     "proportional._fixed_point": ["proportional/test_resolvent"],
+    "proportional._outlier": ["proportional/test_resolvent"],
     "proportional._quartic": ["proportional/test_resolvent"],
     "proportional._rows": ["proportional/test_resolvent"],
     "record._exact": ["test_ledger"],
     "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum.fisher": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
+    "width._means": ["width/test_guarantees"],
+    "width._span": ["width/test_guarantees"],
+    "width._terms": ["width/test_guarantees"],
+    "width._third": ["width/test_guarantees"],
 }
 
 # Fork servers: a process that ran the tests once would hand its caches on to every mutant.
