@@ -21,11 +21,13 @@ spectrum
     ``fisher``: the Fisher information matrix: entries, products, leading spectrum.
 width
     ``simulate``: Monte Carlo over independent hidden weights. ``fluctuations``: how far a finite
-    network is from its limit, by the central limit theorem.
+    network is from its limit, by the central limit theorem. ``guarantees``: the same with bounds
+    that hold at every width.
 learning
     ``targets``: functions to learn, with their exact moments against the features. ``dynamics``:
-    gradient flow, gradient descent and minibatches, seen by group. ``transformer``: the limit
-    functions as features for scikit-learn.
+    gradient flow, gradient descent and minibatches, seen by group. ``risk``: test errors of ridge
+    regression and SGD in closed form. ``transformer``: the limit functions as features for
+    scikit-learn.
 proportional
     ``resolvent``: spectra of random features whose dimensions grow in proportion.
     ``simulated_spectra``: spectra of simulated random features, to compare with that limit.
@@ -41,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reluspec_lib import groups, harmonics, ledger, network, sphere
-    from reluspec_lib.learning import dynamics, targets
+    from reluspec_lib.learning import dynamics, risk, targets
     from reluspec_lib.learning import transformer as transformer
     from reluspec_lib.network import (
         StreamedWeights,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from reluspec_lib.proportional import resolvent, simulated_spectra
     from reluspec_lib.spectrum import fisher
     from reluspec_lib.theorems import enclosures
-    from reluspec_lib.width import fluctuations, simulate
+    from reluspec_lib.width import fluctuations, guarantees, simulate
 
 __version__ = "0.1.0"
 
@@ -67,10 +69,12 @@ __all__ = [
     "forward",
     "forward_antithetic",
     "groups",
+    "guarantees",
     "harmonics",
     "ledger",
     "network",
     "resolvent",
+    "risk",
     "sample_weights",
     "simulate",
     "simulated_spectra",
@@ -81,8 +85,8 @@ __all__ = [
 _ROOMS = {
     "theorems": ["enclosures"],
     "spectrum": ["fisher"],
-    "width": ["fluctuations", "simulate"],
-    "learning": ["dynamics", "targets", "transformer"],
+    "width": ["fluctuations", "guarantees", "simulate"],
+    "learning": ["dynamics", "risk", "targets", "transformer"],
     "proportional": ["resolvent", "simulated_spectra"],
 }
 _MODULES = {name: f"{room}.{name}" for room, names in _ROOMS.items() for name in names}

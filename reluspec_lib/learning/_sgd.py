@@ -1,0 +1,160 @@
+"""SGD at infinite width: the mean risk of each degree, which closes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from reluspec_lib import harmonics
+from reluspec_lib._validation import Array, check_count, check_number, check_times
+from reluspec_lib.learning import _equivalent
+
+__all__ = ["check_noise", "check_power", "sgd", "stable_step"]
+
+# Degrees that are followed: through those beyond, noise brings less than 1e-14 of its sum.
+_FOLLOWED = 128
+
+
+def sgd(
+    d: int,
+    power: Mapping[int, float],
+    noise: float,
+    step: float,
+    batch: int,
+    steps: int | Sequence[int] | Array,
+) -> dict[int, Array]:
+    r"""Return the mean risk by degree of stochastic gradient descent at infinite width.
+
+    From readout 0, each step sees a fresh batch of B samples. The mean risks close,
+
+    .. math:: R_k \leftarrow \Big(1 - 2 \eta \lambda_k + \eta^2 \big(1 - \tfrac1B\big)
+              \lambda_k^2\Big) R_k + \frac{\eta^2 \lambda_k^2 N_k}{B}
+              \Big[\big(1 + \tfrac2d\big) \sum_j R_j + \sigma^2\Big]
+
+    Parameters
+    ----------
+    d : int
+        Input dimension.
+    power : mapping of int to float
+        Mean square of the target's part at each degree.
+    noise : float
+        Standard deviation of the noise of labels.
+    step : float
+        Step eta of the readout along minus half the gradient of the batch's mean square error.
+    batch : int
+        Samples in a step.
+    steps : int or sequence of int
+        Numbers of steps, increasing.
+
+    Returns
+    -------
+    dict of int to ndarray
+        At the degrees of ``power`` and 0, 1, 2, 4, ... up to 128, the mean risk after those steps,
+        in the shape of ``steps``; it grows without bound above :func:`stable_step`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Notes
+    -----
+    The sum over a degree of the squares of its eigenfunctions is the same in all directions and
+    proportional to :math:`|x|^2`, with :math:`\mathbb{E}|x|^4/(\mathbb{E}|x|^2)^2 = 1 + 2/d`.
+
+    Examples
+    --------
+    >>> found = sgd(5, {1: 1.0}, 0.0, 0.1, 4, [0, 60])
+    >>> found[1].round(4)
+    array([1.    , 0.0509])
+    """
+    d, power, noise = check_count("d", d), check_power(d, power), check_noise(noise)
+    step, batch = check_number("step", step, positive=True), check_count("batch", batch)
+    counts = check_times("steps", np.atleast_1d(np.asarray(steps)), integers=True)
+    degrees = sorted({*power, 0, 1, *(range(2, _FOLLOWED + 1, 2) if d > 1 else ())})
+    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
+    sizes = np.array([float(harmonics.dimension(d, k)) for k in degrees])
+    kept = 1 - 2 * step * values + step**2 * (1 - 1 / batch) * values**2
+    # N l^2 as (N l) l: N alone is no float at high degrees in many dimensions.
+    fed = step**2 / batch * (sizes * values) * values
+    # The last entry of the state is 1, so that noise is part of one matrix.
+    update = np.zeros((len(degrees) + 1,) * 2)
+    update[:-1, :-1] = np.diag(kept) + (1 + 2 / d) * fed[:, None]
+    update[:-1, -1], update[-1, -1] = noise**2 * fed, 1
+    state = np.array([*(power.get(k, 0.0) for k in degrees), 1.0])
+    risks, before = [], 0
+    for count in counts:
+        # Above the stable step it overflows; nothing in the matrix is negative, so NaN is 0 * inf.
+        with np.errstate(over="ignore", invalid="ignore"):
+            power_of_update = np.linalg.matrix_power(update, int(count) - before)
+            state = np.nan_to_num(power_of_update @ state, nan=np.inf, posinf=np.inf)
+        risks.append(state[:-1])
+        before = int(count)
+    shape = np.shape(steps)
+    return {k: column.reshape(shape) for k, column in zip(degrees, np.array(risks).T, strict=True)}
+
+
+def stable_step(d: int, batch: int) -> float:
+    r"""Return the step below which the mean risk of SGD stays bounded at infinite width.
+
+    The root eta of
+
+    .. math:: \Big(1 + \frac2d\Big) \sum_k
+              \frac{\eta \lambda_k N_k}{B\,(2 - \eta\,(1 - 1/B)\,\lambda_k)} = 1
+
+    Parameters
+    ----------
+    d, batch : int
+        Input dimension and samples in a step.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If an argument is not an integer >= 1.
+
+    Examples
+    --------
+    >>> round(stable_step(5, 1), 4)
+    0.5714
+    """
+    d, batch = check_count("d", d), check_count("batch", batch)
+    spectrum = _equivalent.spectrum(d)
+    largest = float(spectrum.eigenvalues.max())
+
+    def excess(step: float) -> float:
+        rest = 2 - step * (1 - 1 / batch) * spectrum.eigenvalues
+        return (1 + 2 / d) * step / batch * float((spectrum.traces / rest).sum()) - 1
+
+    # At batch 1 the sum is linear in the step; else it has its first pole where a mode turns over.
+    high = 2 / ((1 + 2 / d) * d / 2 / batch)
+    if batch > 1:
+        high = min(high, 2 / ((1 - 1 / batch) * largest) * (1 - 1e-15))
+    return float(optimize.brentq(excess, 0.0, high * (1 + 1e-15 * (batch == 1)), xtol=1e-300))
+
+
+def check_power(d: int, power: Any) -> dict[int, float]:
+    if not isinstance(power, Mapping) or not power:
+        raise ValueError(f"power must map degrees to mean squares, got {power!r}")
+    checked = {}
+    for degree, value in power.items():
+        k = check_count("degrees of power", degree, 0)
+        if d == 1 and k > 1:
+            raise ValueError(f"degrees of power must be 0 or 1 at d = 1, got {k}")
+        checked[k] = check_number("power", value)
+        if checked[k] < 0:
+            raise ValueError(f"power must be >= 0 at each degree, got {value!r} at degree {k}")
+    return checked
+
+
+def check_noise(noise: Any) -> float:
+    number = check_number("noise", noise)
+    if number < 0:
+        raise ValueError(f"noise must be >= 0, got {noise!r}")
+    return number

@@ -1,0 +1,343 @@
+"""The risk in closed form: against the fixed point as it is written, its limits, and networks."""
+
+import copy
+import itertools
+import math
+import pickle
+
+import numpy as np
+import pytest
+from scipy import integrate, optimize, stats
+
+from reluspec_lib import features, fisher, harmonics, risk, sample_weights
+from reluspec_lib.learning import _equivalent
+from reluspec_lib.learning.risk import Ridge, optimal_alpha, sgd, stable_step
+
+POWER = {0: 0.5, 1: 0.3, 2: 0.2}
+
+
+# --- the pieces
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+@pytest.mark.parametrize("kappa", [1e-2, 1e-6, 1e-9])
+def test_sums_over_degrees_are_those_of_many_terms(d, kappa):
+    # b_(k+2)/b_k and N by the recurrences, over all even degrees up to 2 * 10^6.
+    k = np.arange(0.0, 2e6, 2)
+    b = harmonics.relu_coefficient(d, 0) * np.cumprod(np.r_[1.0, (k - 1) / (k + d + 1)])[:-1]
+    terms = np.arange(1, d - 1)
+    N = (
+        (2 * k + d - 2) / (d - 2) * np.prod([(k + j) / j for j in terms[:-1]], axis=0)
+        if d > 2
+        else 2
+    )
+    values, sizes = np.r_[0.25, d**2 * b**2], np.r_[float(d), np.broadcast_to(N, k.shape)]
+    if d == 2:
+        sizes[1] = 1
+    found = [part[0] for part in _equivalent.spectrum(d).sums(np.array([kappa]))]
+    ratio = values / (values + kappa)
+    right = [(sizes * ratio).sum(), (sizes * ratio**2).sum(), (sizes * ratio**2 / values).sum()]
+    # What the terms left out add to the first sum at most.
+    np.testing.assert_allclose(found, right, rtol=1e-11 + 1e-18 * d / kappa)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 40, 1000])
+@pytest.mark.parametrize("u", [1e-6, 0.3, 0.9, 1 - 1e-6])
+def test_the_length_equation_is_solved_for_the_gamma_law(d, u):
+    y = float(_equivalent.law(d).solve(np.array([u]))[0])
+    law = stats.gamma(d / 2, scale=2 / d)
+    places = law.ppf([1e-9, 1e-4, 0.1, 0.5, 0.9, 1 - 1e-9]).tolist()
+    mean = sum(
+        integrate.quad(
+            lambda t: math.exp(t) * law.pdf(math.exp(t)) / (1 + y * math.exp(-t) / u),
+            *ends,
+            epsabs=1e-14,
+        )[0]
+        for ends in itertools.pairwise(np.log([1e-30, *places, 200.0]))
+    )
+    assert mean / u == pytest.approx(1, abs=1e-9 + 1e-12 / u)
+
+
+# --- the fixed point
+
+
+def as_written(d, m, n, alpha, noise, lengths):
+    """The risk from the equations with H, s and q, solved as a system, with all sums in full."""
+    degrees = [0, 1, *range(2, 4001, 2)]
+    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
+    sizes = np.array([float(harmonics.dimension(d, k)) for k in degrees])
+    power = np.array([POWER.get(k, 0.0) for k in degrees])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
+    if lengths:  # of d = 3: |g|^2 = r 3, with density |g|^2 exp(-|g|^2/2)
+        r, p = nodes**2 / 3, weights * nodes**2
+        p = p / p.sum()
+    else:
+        r, p = np.ones(1), np.ones(1)
+
+    def parts(q, s):
+        H = 1 / (s * q * values + alpha)
+        trace = (sizes * values * H).sum()
+        return H, trace / m, q * trace / n
+
+    def residual(logs):
+        q, s = np.exp(logs)
+        _, eps, delta = parts(q, s)
+        return [p @ (r / (1 + r * s * eps)) / q - 1, p @ (r / (1 + r * delta)) / s - 1]
+
+    q, s = np.exp(optimize.root(residual, [-0.5, -0.5], tol=1e-14).x)
+    H, eps, delta = parts(q, s)
+    w = p @ (r / (1 + r * s * eps)) ** 2
+    a1 = (sizes * values * H**2).sum() / m
+    a2 = (sizes * values**2 * H**2).sum() / m
+    slope = w * s * a1 / (1 - w * s**2 * a2)
+    H2 = H**2 * (1 + s * slope * values)
+    tau = (sizes * ((s * q * values * H) ** 2 + alpha**2 * s * slope * values * H**2)).sum()
+    tau /= n * s**2
+    omega, omega_1 = p @ (r / (1 + r * delta)) ** 2, p @ (r / (1 + r * delta) ** 2)
+    excess = alpha**2 * (power * H2).sum() + noise**2 * tau * omega_1
+    return excess / (1 - omega * tau), (sizes * values * H).sum() * s * q
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize(
+    "m, n, alpha, noise",
+    [(90, 70, 0.02, 0.3), (40, 200, 0.1, 0.0), (300, 20, 0.5, 1.0), (1, 1, 2.0, 1.0)],
+)
+def test_the_risk_is_that_of_the_fixed_point_as_it_is_written(m, n, alpha, noise, lengths):
+    found = Ridge(3, m, n, alpha, power=POWER, noise=noise, lengths=lengths)
+    right, dimension = as_written(3, m, n, alpha, noise, lengths)
+    # 4000 degrees have all but 1e-10 of the trace.
+    assert float(found.risk) == pytest.approx(right, rel=1e-9)
+    assert float(found.effective_dimension) == pytest.approx(dimension, rel=1e-9)
+
+
+def test_kernel_ridge_is_the_limit_of_great_width():
+    # Canatar et al.: alpha = kappa (1 - D/n), with lengths fixed.
+    d, n, noise, kappa = 5, 60.0, 0.4, 0.01
+    D, D2, _ = (part[0] for part in _equivalent.spectrum(d).sums(np.array([kappa])))
+    alpha = kappa * (1 - D / n)
+    bias = sum(p * (kappa / (harmonics.eigenvalue(d, k) + kappa)) ** 2 for k, p in POWER.items())
+    right = (bias + noise**2 * D2 / n) / (1 - D2 / n)
+    found = Ridge(d, math.inf, 60, alpha, power=POWER, noise=noise, lengths=False)
+    assert float(found.risk) == pytest.approx(right, rel=1e-12)
+    wide = Ridge(d, [10**5, 10**7], 60, alpha, power=POWER, noise=noise)
+    limit = Ridge(d, math.inf, 60, alpha, power=POWER, noise=noise)
+    np.testing.assert_allclose(
+        (wide.risk / limit.risk - 1) * [1, 100], wide.risk[0] / limit.risk - 1, rtol=0.02
+    )
+
+
+def test_with_all_data_what_the_width_cannot_represent_is_left():
+    found = Ridge(5, 40, [10**6, 10**7, np.inf], 0.0, power=POWER)
+    assert found.risk[2] > 0.001
+    np.testing.assert_allclose(
+        found.risk[0] - found.risk[2], 10 * (found.risk[1] - found.risk[2]), rtol=0.01
+    )
+
+
+def test_samples_and_units_play_the_same_part_without_noise_in_the_effective_dimension():
+    one, other = Ridge(4, 90, 30, 0.01, power=POWER), Ridge(4, 30, 90, 0.01, power=POWER)
+    assert float(one.effective_dimension) == pytest.approx(
+        float(other.effective_dimension), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("m, n, alpha", [(50, 30, 0.02), (30, 50, 0.0), (30, 50, 3.0)])
+def test_the_risk_is_the_sum_over_all_degrees(m, n, alpha, noise):
+    everything = {k: POWER.get(k, 0.0) for k in [0, 1, *range(2, 1200, 2)]}
+    found = Ridge(6, m, n, alpha, power=everything, noise=noise)
+    assert sum(found.by_degree.values()) == pytest.approx(float(found.risk), rel=1e-7)
+    assert float(found.bias + found.variance) == pytest.approx(float(found.risk), rel=1e-14)
+    quiet = Ridge(6, m, n, alpha, power=everything)
+    assert float(quiet.risk) == float(found.bias)
+    assert (float(found.variance) > 0) == (noise > 0)
+
+
+def test_without_ridge_the_risk_has_no_bound_where_samples_and_units_are_as_many():
+    found = Ridge(6, 100, [50, 99, 100, 101, 400], 0.0, power=POWER, noise=0.1)
+    assert np.isinf(found.risk[2])
+    assert (np.delete(found.risk, 2) < np.inf).all()
+    assert found.risk[1] > 10 * found.risk[0]
+    np.testing.assert_allclose(found.effective_dimension, [50, 99, 100, 100, 100], rtol=1e-12)
+    near = Ridge(6, 100, [50, 99, 101, 400], 1e-13, power=POWER, noise=0.1)
+    np.testing.assert_allclose(near.risk, np.delete(found.risk, 2), rtol=1e-4)
+
+
+def test_interpolated_noise_has_no_mean_on_the_plane_without_ridge():
+    found = Ridge(2, 100, 50, 0.0, power=POWER, noise=0.1)
+    assert np.isinf(found.risk)
+    assert found.bias < 1
+
+
+@pytest.mark.parametrize("d", [2, 3, 10, 1000])
+@pytest.mark.parametrize("m, n", [(1, 1), (1, 10**7), (10**7, 1), (10**7, 10**6)])
+@pytest.mark.parametrize("alpha", [0.0, 1e-12, 1.0, 1e6])
+def test_extreme_settings(d, m, n, alpha):
+    found = Ridge(d, m, n, alpha, power=POWER, noise=0.0)
+    total = sum(POWER.values())
+    if m == n == 1 and alpha == 0:
+        assert np.isinf(found.risk)
+    else:
+        assert 0 <= found.bias < np.inf
+        assert found.effective_dimension <= min(m, n) * (1 + 1e-12)
+    if alpha == 1e6:
+        assert found.risk == pytest.approx(total, rel=1e-4 * d)
+
+
+# --- networks
+
+
+def target(x):
+    """Parts of degrees 0, 1 and 2 with mean square 1."""
+    r = np.linalg.norm(x, axis=1)
+    d = x.shape[1]
+    return np.stack([r / math.sqrt(d), x[:, 0], math.sqrt(d + 2) * x[:, 0] * x[:, 1] / r], axis=1)
+
+
+def simulated(d, m, n, alpha, noise, rng):
+    """The exact excess risk of one network with one sample."""
+    weights = np.sqrt(list(POWER.values()))
+    W, x = sample_weights(d, m, rng), rng.standard_normal((n, d))
+    y = target(x) @ weights + noise * rng.standard_normal(n)
+    X = features(x, W)
+    v = np.linalg.solve(X.T @ X / n + alpha * np.eye(m), X.T @ y / n)
+    b = d * np.array([harmonics.relu_coefficient(d, k) for k in POWER])
+    return v @ fisher.matvec(W, v) - 2 * v @ (target(W.T) * b) @ weights + sum(POWER.values())
+
+
+@pytest.mark.parametrize("m, n, alpha, noise", [(90, 70, 0.005, 0.3), (60, 150, 0.01, 0.5)])
+def test_networks_have_the_risk_with_lengths_and_not_that_without(m, n, alpha, noise):
+    rng = np.random.default_rng(31)
+    draws = [simulated(4, m, n, alpha, noise, rng) for _ in range(150)]
+    mean, error = np.mean(draws), np.std(draws) / math.sqrt(len(draws))
+    with_, without = (
+        float(Ridge(4, m, n, alpha, power=POWER, noise=noise, lengths=lengths).risk)
+        for lengths in (True, False)
+    )
+    assert abs(mean - with_) < 4 * error
+    assert mean - without > 4 * error
+
+
+# --- ridge
+
+
+def test_the_best_ridge_is_where_the_risk_has_no_slope():
+    m, n = np.array([20, 90, 400]), np.array([[30], [200]])
+    for noise in (0.2, 1.0):
+        best = optimal_alpha(5, m, n, power=POWER, noise=noise)
+        assert best.shape == (2, 3)
+        at = [Ridge(5, m, n, best * f, power=POWER, noise=noise).risk for f in (0.9, 1.0, 1.1)]
+        assert (at[1] < at[0]).all()
+        assert (at[1] < at[2]).all()
+        assert (np.abs(at[0] - at[2]) < 0.3 * (at[0] - at[1] + at[2] - at[1])).all()
+
+
+def test_of_pure_noise_the_best_is_nothing():
+    assert optimal_alpha(5, 30, 40, power={1: 0.0}, noise=1.0) == np.inf
+
+
+# --- SGD
+
+
+def plane(rng, runs, batch, degrees):
+    """Features of d = 2 in its infinitely many units, to the highest degree given."""
+    x = rng.standard_normal((runs, batch, 2))
+    r, angle = np.linalg.norm(x, axis=-1), np.arctan2(x[..., 1], x[..., 0])
+    columns = [r / math.sqrt(2)]
+    for k in degrees[1:]:
+        columns += [r * np.cos(k * angle), r * np.sin(k * angle)]
+    return np.stack(columns, axis=-1)  # orthonormal under the Gaussian
+
+
+@pytest.mark.parametrize("batch, step", [(1, 0.3), (3, 0.8)])
+def test_mean_risks_are_those_of_runs(batch, step):
+    rng, degrees, runs = np.random.default_rng(5), [0, 1, 2, 4, 6, 8], 40_000
+    values = np.repeat([harmonics.eigenvalue(2, k) for k in degrees], [1, *[2] * 5])
+    error = np.zeros((runs, 11))
+    error[:, [0, 1, 3]] = np.sqrt(list(POWER.values()))
+    for _ in range(6):
+        X = plane(rng, runs, batch, degrees)
+        seen = np.einsum("rbk,rk->rb", X, error) + 0.5 * rng.standard_normal((runs, batch))
+        error -= step * values * np.einsum("rbk,rb->rk", X, seen) / batch
+    found = sgd(2, POWER, 0.5, step, batch, 6)
+    for place, k in [(slice(0, 1), 0), (slice(1, 3), 1), (slice(3, 5), 2)]:
+        risks = (error[:, place] ** 2).sum(axis=1)
+        assert abs(risks.mean() - found[k]) < 4 * risks.std() / math.sqrt(runs)
+
+
+def test_steps_are_counted_from_the_start():
+    found = sgd(5, POWER, 0.1, 0.2, 4, [0, 3, 50])
+    assert [found[k][0] for k in POWER] == pytest.approx(list(POWER.values()))
+    assert found[1][2] == pytest.approx(float(sgd(5, POWER, 0.1, 0.2, 4, 50)[1]), rel=1e-12)
+    assert found[3 - 1].shape == (3,)
+    assert 3 not in found
+    assert sgd(5, {3: 1.0}, 0.0, 0.2, 4, 10)[3] == 1  # an odd degree is not learned
+
+
+@pytest.mark.parametrize("d, batch", [(1, 1), (2, 1), (5, 1), (5, 4), (10, 64), (100, 10**6)])
+def test_below_the_stable_step_the_risk_is_bounded_and_above_it_is_not(d, batch):
+    limit = stable_step(d, batch)
+    below, above = (
+        sgd(d, {0: 1.0, 1: 1.0}, 0.1, factor * limit, batch, [10**9, 2 * 10**9])
+        for factor in (1 - 1e-3, 1 + 1e-3)
+    )
+    assert sum(below.values())[1] == pytest.approx(sum(below.values())[0], rel=0.02)
+    assert sum(above.values())[1] == np.inf
+
+
+# --- form
+
+
+def test_settings_broadcast_and_equal_those_alone():
+    found = Ridge(4, [[50], [90]], [35, 70, 140], 0.005, power=POWER, noise=0.1)
+    assert found.risk.shape == found.by_degree[1].shape == (2, 3)
+    alone = Ridge(4, 90, 70, 0.005, power=POWER, noise=0.1)
+    assert found.risk[1, 1] == pytest.approx(float(alone.risk), rel=1e-13)
+    assert list(alone.by_degree) == list(POWER)
+
+
+def test_results_are_values():
+    one = Ridge(4, 50, [35, 70], 0.1, power=POWER)
+    assert one == copy.deepcopy(one) == pickle.loads(pickle.dumps(one))
+    assert one != Ridge(4, 50, [35, 71], 0.1, power=POWER)
+    assert repr(one).startswith("Ridge(risk=")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"d": 0}, "d must be an integer >= 1, got 0"),
+        ({"m": 0}, "m must be integers >= 1 or inf, got 0"),
+        ({"m": 1.5}, "m must be integers >= 1 or inf, got 1.5"),
+        ({"n": [3, np.nan]}, r"n must be integers >= 1 or inf, got \[3, nan\]"),
+        ({"n": "many"}, "n must be integers >= 1 or inf, got 'many'"),
+        ({"alpha": -1e-9}, "alpha must be finite numbers >= 0, got -1e-09"),
+        ({"alpha": np.inf}, "alpha must be finite numbers >= 0, got inf"),
+        ({"power": {}}, "power must map degrees to mean squares, got {}"),
+        ({"power": {1: -1}}, "power must be >= 0 at each degree, got -1 at degree 1"),
+        ({"power": {0.5: 1}}, "degrees of power must be an integer >= 0, got 0.5"),
+        ({"d": 1, "power": {2: 1}}, "degrees of power must be 0 or 1 at d = 1, got 2"),
+        ({"noise": -1}, "noise must be >= 0, got -1"),
+        ({"lengths": "yes"}, "lengths must be True or False, got 'yes'"),
+        ({"m": [1, 2, 3], "n": [1, 2]}, r"m, n and alpha must broadcast, got shapes"),
+        (
+            {"m": np.inf, "n": np.inf, "alpha": 0},
+            "alpha must be positive where both m and n are inf",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(change, message):
+    right = {"d": 4, "m": 90, "n": 70, "alpha": 0.1, "power": POWER}
+    with pytest.raises(ValueError, match=message):
+        Ridge(**(right | change))
+
+
+def test_wrong_arguments_of_the_others_are_named():
+    with pytest.raises(ValueError, match=r"^m and n must not both be infinite"):
+        optimal_alpha(4, np.inf, np.inf, power=POWER)
+    with pytest.raises(ValueError, match=r"^step must be a positive number, got 0"):
+        sgd(4, POWER, 0.0, 0, 4, 3)
+    with pytest.raises(ValueError, match=r"^batch must be an integer >= 1, got 0"):
+        stable_step(4, 0)
+    assert set(risk.__all__) == {"Ridge", "optimal_alpha", "sgd", "stable_step"}
