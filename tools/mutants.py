@@ -69,6 +69,7 @@ TESTS = {
     "proportional._rows": ["proportional/test_resolvent"],
     "record._exact": ["test_ledger"],
     "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
+    "spectrum._leading": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum.fisher": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "width._means": ["width/test_guarantees"],
     "width._span": ["width/test_guarantees"],

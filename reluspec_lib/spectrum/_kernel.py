@@ -1,17 +1,19 @@
-"""Tiles of the Fisher information: the arc-cosine kernel and products with it."""
+"""The Fisher information tile by tile: the arc-cosine kernel, the whole matrix, products."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from reluspec_lib._lengths import measured, restored
 from reluspec_lib._threads import check_stop, run
 from reluspec_lib._validation import Array
 
-__all__ = ["COEFFICIENTS", "Kernel", "Product", "norms_and_directions", "strips", "tiles"]
+__all__ = ["COEFFICIENTS", "Operator", "Product", "assembled", "half_squares", "strips"]
 
 # Rows and columns of a tile of J: small enough for the cache, and large enough that threads seldom
 # wait for each other between the numpy calls on a tile.
@@ -42,7 +44,7 @@ def _fit(degree: int) -> list[float]:
 COEFFICIENTS = {np.dtype(np.float64): _fit(8), np.dtype(np.float32): _fit(3)}
 
 
-class Kernel:
+class _Kernel:
     """The kernel on one tile of pairs of units after another, in buffers that are made once."""
 
     def __init__(self, directions: Array) -> None:
@@ -81,7 +83,7 @@ def strips(m: int) -> int:
     return -(-m // _TILE)
 
 
-def tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:
+def _tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:
     """Yield one worker's share of the tiles that cover the upper triangle."""
     for strip, top in enumerate(range(0, m, _TILE)):
         if strip % workers == worker:
@@ -90,10 +92,46 @@ def tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:
                 yield slice(top, min(top + _TILE, m)), slice(left, min(left + _TILE, m))
 
 
-def norms_and_directions(W: Array) -> tuple[Array, Array]:
+def _norms_and_directions(W: Array) -> tuple[Array, Array]:
     """Return the lengths of the columns and the columns over them, 0 for those of length 0."""
     columns, lengths, powers = measured(W, axis=0)
-    return restored(lengths, powers), columns / np.where(lengths > 0, lengths, 1)
+    with np.errstate(over="ignore"):
+        return restored(lengths, powers), columns / np.where(lengths > 0, lengths, 1)
+
+
+def half_squares(W: Array) -> float:
+    """Return half the sum of the squared weights, which is the trace of J."""
+    return float(np.einsum("lj,lj->", W, W, dtype=np.float64) / 2)
+
+
+def assembled(W: Array, kind: np.dtype[Any], workers: int) -> Array:
+    """Return J in this type, or raise a ValueError if it overflows."""
+    norms, directions = _norms_and_directions(W.astype(np.result_type(W, kind), copy=False))
+    longest, limit = float(norms.max()), math.sqrt(float(np.finfo(kind).max))
+    if not longest < limit:
+        raise ValueError(
+            f"W must have columns shorter than {limit:.3g}, or J overflows in {kind}, got one of "
+            f"length {longest:.3g}"
+        )
+    norms, directions = norms.astype(kind, copy=False), directions.astype(kind, copy=False)
+    m = len(norms)
+    J = np.empty((m, m), kind)
+
+    def fill(worker: int) -> None:
+        kernel = _Kernel(directions)
+        for rows, columns in _tiles(m, worker, workers):
+            tile = kernel(rows, columns)
+            tile *= norms[rows, None]
+            tile *= norms[columns]
+            if rows == columns:
+                # The product of a tile with itself is symmetric only up to rounding.
+                tile = np.triu(tile) + np.triu(tile, 1).T
+            J[rows, columns] = tile
+            J[columns, rows] = tile.T
+
+    run(fill, workers)
+    np.fill_diagonal(J, norms**2 / 2)
+    return J
 
 
 class Product:
@@ -101,23 +139,46 @@ class Product:
 
     def __init__(self, W: Array, workers: int) -> None:
         self.workers = workers
-        self.norms, self.directions = norms_and_directions(W)
+        self.norms, self.directions = _norms_and_directions(W)
 
     def __call__(self, V: Array) -> Array:
-        """Return J V."""
-        return self._multiply(V, with_size=False)[0]
+        """Return J V, or raise a ValueError if it overflows."""
+        limits = np.finfo(V.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = self.norms[:, None] * V
+            sizes = np.append(np.abs(scaled).max(axis=0), self.norms.max())
+            # Far from the ends of the range nothing overflows on the way, and nothing is lost.
+            if sizes.min() > limits.tiny / limits.eps**2 and sizes.max() < limits.max**0.5 / 2**52:
+                result = self._sums(scaled)[0] * self.norms[:, None]
+            else:
+                result = self._with_powers_apart(V)
+        if not np.isfinite(result).all() and np.isfinite(V).all():
+            raise ValueError(f"W and V must be so small that J V does not overflow in {V.dtype}")
+        return result
 
     def with_size(self, V: Array) -> tuple[Array, float]:
-        """Return J V and the sum of the squared entries of J, from one pass over the tiles."""
-        return self._multiply(V, with_size=True)
+        """Return J V and the sum of the squared entries of J, for W and V of moderate size."""
+        total, size = self._sums(self.norms[:, None] * V, with_size=True)
+        return total * self.norms[:, None], size
 
-    def _multiply(self, V: Array, with_size: bool) -> tuple[Array, float]:
-        scaled = self.norms[:, None] * V
-        squares = self.norms.astype(np.float64) ** 2
+    def _with_powers_apart(self, V: Array) -> Array:
+        """Return J V, where only a value that is itself too large or too small leaves the range."""
+        (lengths, powers), (mantissas, orders) = np.frexp(self.norms[:, None]), np.frexp(V)
+        scaled = lengths * mantissas
+        # The exponent of 0 is below that of every product of two numbers.
+        orders = np.where(scaled, orders + powers, -(2**12))
+        highest = orders.max(axis=0)
+        total = self._sums(np.ldexp(scaled, orders - highest))[0]
+        result: Array = np.ldexp(total * lengths, highest + powers)
+        return result
+
+    def _sums(self, scaled: Array, with_size: bool = False) -> tuple[Array, float]:
+        """Return the kernel times these, and if asked for the sum of the squared entries of J."""
+        m, squares = len(scaled), self.norms.astype(np.float64) ** 2
 
         def add_up(worker: int) -> tuple[Array, float]:
-            kernel, total, size = Kernel(self.directions), np.zeros_like(scaled), 0.0
-            for rows, columns in tiles(len(V), worker, self.workers):
+            kernel, total, size = _Kernel(self.directions), np.zeros_like(scaled), 0.0
+            for rows, columns in _tiles(m, worker, self.workers):
                 tile = kernel(rows, columns)
                 total[rows] += tile @ scaled[columns]
                 if rows != columns:
@@ -132,5 +193,29 @@ class Product:
         for other, part in others:
             total += other
             size += part
-        total *= self.norms[:, None]
         return total, size
+
+
+class Operator(LinearOperator):  # type: ignore[misc]
+    """J for the solvers of scipy: symmetric, and real though it takes complex vectors as well."""
+
+    def __init__(self, W: Array, workers: int) -> None:
+        super().__init__(W.dtype, (W.shape[1], W.shape[1]))
+        self._weights, self._workers = W, workers
+        self._products: dict[np.dtype[Any], Product] = {}
+
+    def _matmat(self, V: Array) -> Array:
+        V = np.asarray(V)
+        if V.dtype.kind == "c":
+            # Real and imaginary parts are columns side by side.
+            parts = self._matmat(np.ascontiguousarray(V).view(V.real.dtype))
+            return parts.view(np.result_type(parts, np.complex64))
+        kind = np.dtype(np.result_type(self._weights, V))
+        if kind not in self._products:
+            self._products[kind] = Product(self._weights.astype(kind, copy=False), self._workers)
+        return self._products[kind](V.astype(kind, copy=False))
+
+    def _adjoint(self) -> Operator:
+        return self
+
+    _transpose = _adjoint

@@ -9,32 +9,24 @@ triangle and never hold it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, DTypeLike
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+from scipy.sparse.linalg import LinearOperator
 
 from reluspec_lib import groups
-from reluspec_lib._threads import check_workers, run
+from reluspec_lib._threads import check_workers
 from reluspec_lib._validation import (
     Array,
     as_floating,
     check_count,
+    check_dtype,
     check_number,
     check_readout,
     check_weights,
 )
-from reluspec_lib.spectrum._kernel import (
-    COEFFICIENTS,
-    Kernel,
-    Product,
-    norms_and_directions,
-    strips,
-    tiles,
-)
+from reluspec_lib.spectrum._kernel import Operator, Product, assembled, half_squares, strips
+from reluspec_lib.spectrum._leading import Spectrum, leading
 
 __all__ = [
     "Spectrum",
@@ -46,24 +38,6 @@ __all__ = [
     "spectrum",
     "trace",
 ]
-
-# Above this share of all eigenvalues a dense solver is the fastest, and up to this width it is
-# faster than Lanczos.
-_DENSE_SHARE = 0.3
-_DENSE_WIDTH = 2000
-
-# Two or three passes suffice; more than this means that the gap after the groups is missing.
-_MOST_PASSES = 8
-
-# Columns shorter than this, relative to the longest, change no eigenvalue by a rounding unit.
-_SHORTEST = 2.0**-500
-
-# Directions in which J is smaller than this, relative to its largest eigenvalue, leave the block:
-# they cannot be told from dependent ones.
-_DEPENDENT = 1e-8
-
-# Sums of positive numbers are right to so many rounding units.
-_SUM_UNITS = 64
 
 
 def matrix(W: ArrayLike, *, dtype: DTypeLike | None = None, workers: int | None = None) -> Array:
@@ -106,34 +80,8 @@ def matrix(W: ArrayLike, *, dtype: DTypeLike | None = None, workers: int | None 
     [[0.5, 0.1592], [0.1592, 0.5]]
     """
     W = check_weights(W)
-    kind = _check_dtype(W.dtype if dtype is None else dtype)
-    m = W.shape[1]
-    workers = check_workers(workers, strips(m))
-    norms, directions = norms_and_directions(W.astype(np.result_type(W, kind), copy=False))
-    longest, limit = float(norms.max()), math.sqrt(float(np.finfo(kind).max))
-    if not longest < limit:
-        raise ValueError(
-            f"W must have columns shorter than {limit:.3g}, or J overflows in {kind}, got one of "
-            f"length {longest:.3g}"
-        )
-    norms, directions = norms.astype(kind, copy=False), directions.astype(kind, copy=False)
-    J = np.empty((m, m), kind)
-
-    def fill(worker: int) -> None:
-        kernel = Kernel(directions)
-        for rows, columns in tiles(m, worker, workers):
-            tile = kernel(rows, columns)
-            tile *= norms[rows, None]
-            tile *= norms[columns]
-            if rows == columns:
-                # The product of a tile with itself is symmetric only up to rounding.
-                tile = np.triu(tile) + np.triu(tile, 1).T
-            J[rows, columns] = tile
-            J[columns, rows] = tile.T
-
-    run(fill, workers)
-    np.fill_diagonal(J, norms**2 / 2)
-    return J
+    kind = check_dtype("dtype", W.dtype if dtype is None else dtype)
+    return assembled(W, kind, check_workers(workers, strips(W.shape[1])))
 
 
 def matvec(W: ArrayLike, V: ArrayLike, *, workers: int | None = None) -> Array:
@@ -172,41 +120,8 @@ def matvec(W: ArrayLike, V: ArrayLike, *, workers: int | None = None) -> Array:
     W = check_weights(W)
     V = check_readout(V, W.shape[1])
     kind = np.result_type(W, V)
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = Product(W.astype(kind, copy=False), check_workers(workers, strips(len(V))))
-        result = product(V.reshape(len(V), -1).astype(kind, copy=False)).reshape(V.shape)
-    if not np.isfinite(result).all():
-        raise ValueError(f"W and V must be so small that J V does not overflow in {kind}")
-    return result
-
-
-class _Fisher(LinearOperator):  # type: ignore[misc]
-    """J for the solvers of scipy: symmetric, and real though it takes complex vectors as well."""
-
-    def __init__(self, W: Array, workers: int) -> None:
-        super().__init__(W.dtype, (W.shape[1], W.shape[1]))
-        self._weights, self._workers = W, workers
-        self._products: dict[np.dtype[Any], Product] = {}
-
-    def _matmat(self, V: Array) -> Array:
-        V = np.asarray(V)
-        if V.dtype.kind == "c":
-            both = self._matmat(np.hstack([V.real, V.imag]))
-            complex_: Array = both[:, : V.shape[1]] + 1j * both[:, V.shape[1] :]
-            return complex_
-        kind = np.dtype(np.result_type(self._weights, V))
-        if kind not in self._products:
-            self._products[kind] = Product(self._weights.astype(kind, copy=False), self._workers)
-        return self._products[kind](V.astype(kind, copy=False))
-
-    def _matvec(self, v: Array) -> Array:
-        return self._matmat(np.reshape(v, (-1, 1))).reshape(np.shape(v))
-
-    def _adjoint(self) -> _Fisher:
-        return self
-
-    def _transpose(self) -> _Fisher:
-        return self
+    product = Product(W.astype(kind, copy=False), check_workers(workers, strips(len(V))))
+    return product(V.reshape(len(V), -1).astype(kind, copy=False)).reshape(V.shape)
 
 
 def operator(W: ArrayLike, *, workers: int | None = None) -> LinearOperator:
@@ -237,7 +152,7 @@ def operator(W: ArrayLike, *, workers: int | None = None) -> LinearOperator:
     [(0.5-0.1592j), (0.1592-0.5j)]
     """
     W = check_weights(W)
-    return _Fisher(W, check_workers(workers, strips(W.shape[1])))
+    return Operator(W, check_workers(workers, strips(W.shape[1])))
 
 
 def trace(W: ArrayLike) -> float:
@@ -266,7 +181,7 @@ def trace(W: ArrayLike) -> float:
     """
     W = check_weights(W)
     with np.errstate(over="ignore"):
-        total = float(np.einsum("lj,lj->", W, W, dtype=np.float64) / 2)
+        total = half_squares(W)
     if not math.isfinite(total):
         raise ValueError(
             f"W must be so small that its squares add up, got an entry of size "
@@ -339,55 +254,13 @@ def residual(W: ArrayLike) -> Array:
     Source: equation (5) of the paper, with the exact eigenvalues in place of its approximations.
     """
     W = check_weights(W)
-    R = matrix(W)
-    for group in groups.ALL:
-        if group.size(len(W)):
-            V = group.eigenvectors(W)
-            R -= group.eigenvalue(len(W)) * (V @ V.T)
+    d, m = W.shape
+    basis = groups.Basis(groups.ALL, d)
+    V = basis._eigenvectors(W)
+    V *= np.sqrt(basis.eigenvalues).astype(V.dtype)
+    R = assembled(W, W.dtype, check_workers(None, strips(m)))
+    R -= V @ V.T
     return R
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Spectrum:
-    """Leading eigenvalues of a Fisher information matrix, with a report on how they were found.
-
-    Two of them are equal if all attributes are, arrays entry by entry.
-
-    Attributes
-    ----------
-    eigenvalues : ndarray
-        Shape (k,), in decreasing order, none negative.
-    eigenvectors : ndarray or None
-        Shape (m, k), orthonormal columns, if they were asked for.
-    error : float
-        Bound of the relative error of each eigenvalue; infinite if the last one cannot be told
-        from 0.
-    passes : int
-        Products with J for the whole block of group vectors; 0 for the other solvers.
-    solver : str
-        "groups" (from the span of the group vectors), "dense" or "lanczos".
-    """
-
-    eigenvalues: Array
-    eigenvectors: Array | None
-    error: float
-    passes: int
-    solver: str
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Spectrum):
-            return NotImplemented
-        names = [field.name for field in fields(self)]
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        values = self.eigenvalues
-        return (
-            f"<Spectrum: {len(values)} eigenvalues from {values[0]:.6g} to {values[-1]:.6g}, "
-            f"error {self.error:.2g}, solver {self.solver!r}, {self.passes} passes>"
-        )
 
 
 def spectrum(
@@ -456,199 +329,13 @@ def spectrum(
     >>> spectrum([[3.0, 0.0], [4.0, 0.0]]).eigenvalues.tolist()
     [12.5, 0.0]
     """
-    weights: Array = check_weights(W).astype(np.float64, copy=False)
-    d, m = weights.shape
-    block = d * (d + 3) // 2
-    k = min(block, m) if k is None else check_count("k", k)
+    W = check_weights(W)
+    d, m = W.shape
+    k = min(d * (d + 3) // 2, m) if k is None else check_count("k", k)
     if k > m:
         raise ValueError(f"k must be an integer in 1 ... m = {m}, got {k}")
     tolerance = check_number("tolerance", tolerance)
     if not 1e-15 < tolerance < 1:
         raise ValueError(f"tolerance must be in (1e-15, 1), got {tolerance!r}")
     workers = check_workers(workers, strips(m))
-    power = int(np.frexp(np.abs(weights).max())[1])
-    weights = np.ldexp(weights, -power)
-    long = np.abs(weights).max(axis=0) > _SHORTEST
-    count = min(k, int(long.sum()))
-    if count == 0:
-        found = Spectrum(np.zeros(0), np.zeros((0, 0)), math.inf, 0, "dense")
-    else:
-        found = _solve(weights[:, long], count, block, vectors, tolerance, workers)
-    return _restored(found, k, long, power, vectors)
-
-
-def _solve(W: Array, k: int, block: int, vectors: bool, tolerance: float, workers: int) -> Spectrum:
-    """Return the spectrum for columns that have a length."""
-    m = W.shape[1]
-    few = max(k, block) <= _DENSE_SHARE * m
-    if few and k <= block:
-        found = _group_spectrum(W, k, vectors, tolerance, workers)
-        if found is not None:
-            return found
-    if few and m > _DENSE_WIDTH:
-        return _lanczos_spectrum(W, k, vectors, tolerance, workers)
-    return _dense_spectrum(W, k, vectors, workers)
-
-
-def _restored(found: Spectrum, k: int, long: Array, power: int, vectors: bool) -> Spectrum:
-    """Undo the scaling and add the zero eigenvalues of columns that were set aside."""
-    count = len(found.eigenvalues)
-    values, error = np.zeros(k), found.error
-    with np.errstate(over="ignore", under="ignore"):
-        values[:count] = np.ldexp(found.eigenvalues, 2 * power)
-    if not np.isfinite(values).all():
-        raise ValueError(f"W must be so small that J does not overflow, got entries of 2^{power}")
-    if values[-1] < np.finfo(float).tiny:
-        error = math.inf
-    U = None
-    if vectors:
-        U = np.zeros((len(long), k))
-        U[np.flatnonzero(long), :count] = found.eigenvectors
-        U[np.flatnonzero(~long)[: k - count], np.arange(count, k)] = 1
-    return Spectrum(values, U, error, found.passes, found.solver)
-
-
-def _group_spectrum(
-    W: Array, k: int, vectors: bool, tolerance: float, workers: int
-) -> Spectrum | None:
-    """Return the spectrum from the groups' span, or None if its error cannot be bounded."""
-    m = W.shape[1]
-    F = np.hstack([group.eigenvectors(W) for group in groups.ALL if group.size(len(W))])
-    lengths = np.linalg.norm(F, axis=0)
-    F = F[:, lengths > 0] / lengths[lengths > 0]
-    passes, values = 0, np.zeros(0)
-    for kind in (np.float32, np.float64):
-        passes += 1
-        Y = Product(W.astype(kind, copy=False), workers)(F.astype(kind, copy=False))
-        kept, values, Z = _nystrom(F, Y.astype(np.float64, copy=False), float(np.finfo(kind).eps))
-        if len(kept) == F.shape[1]:
-            break  # otherwise rounding may have taken directions that are there
-    product, size, last = Product(W, workers), None, math.inf
-    while passes < _MOST_PASSES:
-        passes, F = passes + 1, Z
-        if size is None:
-            Y, size = product.with_size(F)
-        else:
-            Y = product(F)
-        kept, values, Z = _nystrom(F, Y, float(np.finfo(float).eps))
-        if len(values) < k:
-            return None
-        largest = _largest_left_out(trace(W), size, values, m)
-        if not largest < values[k - 1]:
-            return None
-        D = Z - F[:, kept] @ (F[:, kept].T @ Z)
-        r = len(values)
-        norm = scipy.linalg.eigvalsh(D.T @ D, subset_by_index=(r - 1, r - 1))[0]
-        error = largest / (values[k - 1] - largest) * max(float(norm), 0.0)
-        if error <= tolerance:
-            error += _rounding(values, m) / values[k - 1]
-            return Spectrum(values[:k], Z[:, :k] if vectors else None, error, passes, "groups")
-        if error > last / 2:
-            return None
-        last = error
-    return None
-
-
-def _nystrom(F: Array, Y: Array, unit: float) -> tuple[Array, Array, Array]:
-    """Return the columns of F that count, and the eigenpairs of Y (F^T Y)^-1 Y^T, Y = J F."""
-    compression = F.T @ Y
-    compression = (compression + compression.T) / 2
-    threshold = max(_DEPENDENT, 4 * unit) * compression.diagonal().max()
-    # Cholesky with pivoting: what a column adds to those before it decides whether it stays.
-    factor, order, rank, _ = scipy.linalg.lapack.dpstrf(compression, tol=threshold)
-    kept = order[:rank] - 1
-    B = scipy.linalg.solve_triangular(
-        factor[:rank, :rank], Y[:, kept].T, trans="T", overwrite_b=True
-    ).T
-    values, rotation = scipy.linalg.eigh(B.T @ B)
-    values, rotation = values[::-1], rotation[:, ::-1]
-    return kept, values, B @ (rotation / np.sqrt(values))
-
-
-def _largest_left_out(total: float, size: float, values: Array, m: int) -> float:
-    """Return a bound of the norm of J - A, from traces and sums of squared entries.
-
-    Of n numbers >= 0 with the mean a and the mean square b the largest is at most
-    a + sqrt((n - 1) (b - a^2)).
-    """
-    n = m - len(values)
-    slack = _SUM_UNITS * np.finfo(float).eps
-    mean = (total * (1 + slack) - values.sum()) / n
-    square = (size * (1 + slack) - (values**2).sum()) / n
-    return float(mean + math.sqrt((n - 1) * max(square - mean**2, 0.0)))
-
-
-def _dense_spectrum(W: Array, k: int, vectors: bool, workers: int) -> Spectrum:
-    m = W.shape[1]
-    found = scipy.linalg.eigh(
-        matrix(W, workers=workers),
-        eigvals_only=not vectors,
-        subset_by_index=(m - k, m - 1),
-        overwrite_a=True,
-    )
-    values, U = found if vectors else (found, None)
-    values, U = np.maximum(values[::-1], 0), U if U is None else U[:, ::-1]
-    return Spectrum(values, U, _relative(_rounding(values, m), values), 0, "dense")
-
-
-def _lanczos_spectrum(W: Array, k: int, vectors: bool, tolerance: float, workers: int) -> Spectrum:
-    m, J = W.shape[1], operator(W, workers=workers)
-    # Fixed starting vectors: the result must not depend on a hidden source of randomness.
-    first, *others = np.random.default_rng(0).standard_normal((_MOST_PASSES, m))
-    try:
-        # The residuals count relative to the last eigenvalue, the solver takes each to its own.
-        Q = eigsh(J, k, v0=first, tol=tolerance * 1e-4)[1]
-        for start in others:
-            values, Q, R = _ritz(J, Q, k)
-            outside = LinearOperator((m, m), matvec=_outside(J, Q), dtype=np.float64)
-            value, found = eigsh(outside, 1, v0=start, tol=1e-6)
-            if value[0] <= values[-1] + _rounding(values, m):
-                break
-            Q = np.hstack([Q, found])
-        else:
-            return _dense_spectrum(W, k, vectors, workers)
-    except ArpackError:
-        return _dense_spectrum(W, k, vectors, workers)
-    error = _relative(float(np.linalg.norm(R)) + _rounding(values, m), values)
-    return Spectrum(np.maximum(values, 0), Q if vectors else None, error, 0, "lanczos")
-
-
-def _ritz(J: LinearOperator, Q: Array, k: int) -> tuple[Array, Array, Array]:
-    """Return the k leading Ritz pairs from the span of Q, and their residuals."""
-    Q = np.linalg.qr(Q)[0]
-    Y = J @ Q
-    values, rotation = scipy.linalg.eigh((Q.T @ Y + Y.T @ Q) / 2)
-    values, rotation = values[::-1][:k], rotation[:, ::-1][:, :k]
-    return values, Q @ rotation, Y @ rotation - Q @ rotation * values
-
-
-def _outside(J: LinearOperator, Q: Array) -> Any:
-    """Return the product with J on what is orthogonal to Q."""
-
-    def apply(v: Array) -> Array:
-        v = v.ravel()
-        w = J @ (v - Q @ (Q.T @ v))
-        result: Array = w - Q @ (Q.T @ w)
-        return result
-
-    return apply
-
-
-def _rounding(values: Array, m: int) -> float:
-    """Return what rounding may have done to an eigenvalue, in J and in a solver."""
-    return float((16 + math.sqrt(m)) * np.finfo(float).eps * values[0])
-
-
-def _relative(error: float, values: Array) -> float:
-    """Return an absolute error relative to the smallest eigenvalue."""
-    return error / float(values[-1]) if values[-1] > error else math.inf
-
-
-def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = np.dtype(object)
-    if kind not in COEFFICIENTS:
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return kind
+    return leading(W.astype(np.float64, copy=False), k, vectors, tolerance, workers)

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import ArpackError, aslinearoperator, eigs, eigsh, gmre
 
 from reluspec_lib import fisher, groups, harmonics, sample_weights
 from reluspec_lib.network import features
+from reluspec_lib.spectrum import _leading
 from reluspec_lib.spectrum._kernel import Product
 
 
@@ -119,6 +120,36 @@ def test_the_operator_keeps_single_precision_and_never_lowers_that_of_vectors():
     np.testing.assert_allclose(A @ v, fisher.matrix(W, dtype=np.float64) @ v, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "short", "long", "small", "tolerance"),
+    [(np.float64, -600, 600, -500, 1e-12), (np.float32, -70, 100, -80, 1e-5)],
+)
+def test_products_keep_what_is_in_range_though_the_way_there_is_not(
+    dtype, short, long, small, tolerance
+):
+    W, first = weights(3, 60).astype(dtype), np.arange(60) < 30
+    V = np.random.default_rng(7).uniform(1, 2, (60, 2)).astype(dtype) * first[:, None]
+    powers = np.where(first, short, long)
+    expected = fisher.matrix(W, dtype=np.float64) @ V
+    expected = np.ldexp(expected, powers[:, None] + short + small).astype(dtype)
+    assert (expected[~first] > 0).any()
+    W, V = np.ldexp(W, powers), np.ldexp(V, small)
+    A = fisher.operator(W)
+    for found in (fisher.matvec(W, V), A @ V, (A @ (V * dtype(1) * 1j)).imag):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=tolerance)
+
+
+def test_products_overflow_only_where_their_values_do():
+    A = fisher.operator(np.eye(3) * 1e200)
+    right = np.array([0.5, 1 / (2 * math.pi), 1 / (2 * math.pi)])
+    np.testing.assert_allclose(A @ [1e-300, 0.0, 0.0], right * 1e100, rtol=1e-14)
+    with pytest.raises(ValueError, match=r"^W and V must be so small that J V does not overflow"):
+        A @ np.ones(3)
+    # As for any operator, what is no number stays none.
+    assert np.isnan(A @ [math.nan, 0.0, 0.0]).all()
+
+
 # --- trace, finite sample
 
 
@@ -195,7 +226,7 @@ def test_fewer_eigenvalues_are_the_first_of_all():
 @pytest.fixture
 def narrow(monkeypatch):
     """Send networks of test size to Lanczos, where wide ones would go."""
-    monkeypatch.setattr(fisher, "_DENSE_WIDTH", 100)
+    monkeypatch.setattr(_leading, "_DENSE_WIDTH", 100)
 
 
 @pytest.mark.usefixtures("narrow")
@@ -215,7 +246,7 @@ def test_other_solvers_take_over_and_say_so(d, m, k, solver):
 
 @pytest.mark.parametrize(("width", "solver"), [(100, "lanczos"), (2000, "dense")])
 def test_weights_far_from_isotropic_go_to_lanczos_or_a_dense_solver(monkeypatch, width, solver):
-    monkeypatch.setattr(fisher, "_DENSE_WIDTH", width)
+    monkeypatch.setattr(_leading, "_DENSE_WIDTH", width)
     W = weights(5, 600) * np.array([4, 2, 1, 0.5, 0.25])[:, None]
     found = fisher.spectrum(W)
     assert found.solver == solver
@@ -247,7 +278,7 @@ KINDS = {
 @pytest.mark.parametrize("width", [0, 2000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_error_is_a_bound_for_any_weights(monkeypatch, kind, width):
-    monkeypatch.setattr(fisher, "_DENSE_WIDTH", width)
+    monkeypatch.setattr(_leading, "_DENSE_WIDTH", width)
     W = KINDS[kind](np.random.default_rng(8))
     reference = np.maximum(np.linalg.eigvalsh(fisher.matrix(W))[::-1], 0)
     J = fisher.matrix(W)
@@ -323,7 +354,7 @@ def test_a_second_run_finds_what_the_first_passed_over(monkeypatch):
         values, U = eigsh(A, k + 1, **options)
         return np.delete(values, -3), np.delete(U, -3, axis=1)
 
-    monkeypatch.setattr(fisher, "eigsh", forgetful)
+    monkeypatch.setattr(_leading, "eigsh", forgetful)
     values = fisher.spectrum(W, workers=1).eigenvalues
     np.testing.assert_allclose(values, exact(W)[:20], rtol=1e-8)
 
@@ -333,7 +364,7 @@ def test_a_dense_solver_serves_where_lanczos_fails(monkeypatch):
     def failing(*arguments, **options):
         raise ArpackError(-9)
 
-    monkeypatch.setattr(fisher, "eigsh", failing)
+    monkeypatch.setattr(_leading, "eigsh", failing)
     W = weights(5, 600) * np.array([4, 2, 1, 0.5, 0.25])[:, None]
     found = fisher.spectrum(W)
     assert found.solver == "dense"
@@ -344,7 +375,7 @@ def test_the_bound_of_what_is_left_out_is_the_largest_of_numbers_with_these_mome
     numbers = np.array([5.0, 1, 1, 1])  # the worst case: all others are equal
     kept = np.array([7.0, 6.0])
     everything = np.concatenate([kept, numbers])
-    bound = fisher._largest_left_out(everything.sum(), (everything**2).sum(), kept, 6)
+    bound = _leading._largest_left_out(everything.sum(), (everything**2).sum(), kept, 6)
     assert bound == pytest.approx(5, rel=1e-12)
 
 

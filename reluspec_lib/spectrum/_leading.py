@@ -1,0 +1,236 @@
+"""How the leading eigenvalues of the Fisher information are found, and their error bounded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+from reluspec_lib import groups
+from reluspec_lib._validation import Array
+from reluspec_lib._values import ByValue
+from reluspec_lib.spectrum._kernel import Product, assembled, half_squares
+
+__all__ = ["Spectrum", "leading"]
+
+# Above this share of all eigenvalues a dense solver is the fastest, and up to this width it is
+# faster than Lanczos.
+_DENSE_SHARE = 0.3
+_DENSE_WIDTH = 2000
+
+# Two or three passes suffice; more than this means that the gap after the groups is missing.
+_MOST_PASSES = 8
+
+# Columns shorter than this, relative to the longest, change no eigenvalue by a rounding unit.
+_SHORTEST = 2.0**-500
+
+# Directions in which J is smaller than this, relative to its largest eigenvalue, leave the block:
+# they cannot be told from dependent ones.
+_DEPENDENT = 1e-8
+
+# Sums of positive numbers are right to so many rounding units.
+_SUM_UNITS = 64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(ByValue):
+    """Leading eigenvalues of a Fisher information matrix, with a report on how they were found.
+
+    Two of them are equal if all attributes are, arrays entry by entry.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray
+        Shape (k,), in decreasing order, none negative.
+    eigenvectors : ndarray or None
+        Shape (m, k), orthonormal columns, if they were asked for.
+    error : float
+        Bound of the relative error of each eigenvalue; infinite if the last one cannot be told
+        from 0.
+    passes : int
+        Products with J for the whole block of group vectors; 0 for the other solvers.
+    solver : str
+        "groups" (from the span of the group vectors), "dense" or "lanczos".
+    """
+
+    eigenvalues: Array
+    eigenvectors: Array | None
+    error: float
+    passes: int
+    solver: str
+
+    def __repr__(self) -> str:
+        values = self.eigenvalues
+        return (
+            f"<Spectrum: {len(values)} eigenvalues from {values[0]:.6g} to {values[-1]:.6g}, "
+            f"error {self.error:.2g}, solver {self.solver!r}, {self.passes} passes>"
+        )
+
+
+def leading(W: Array, k: int, vectors: bool, tolerance: float, workers: int) -> Spectrum:
+    """Return the leading k eigenvalues for weights in double precision, any finite ones."""
+    largest = np.abs(W).max(axis=0)
+    power = int(np.frexp(largest.max())[1])
+    long = np.ldexp(largest, -power) > _SHORTEST
+    count = min(k, int(long.sum()))
+    found = Spectrum(np.zeros(0), np.zeros((0, 0)), math.inf, 0, "dense")
+    if count:
+        found = _solve(np.ldexp(W, -power)[:, long], count, vectors, tolerance, workers)
+    # The scaling is undone, and the zero eigenvalues of columns that were set aside are added.
+    values, U, error = np.zeros(k), None, found.error
+    with np.errstate(over="ignore", under="ignore"):
+        values[:count] = np.ldexp(found.eigenvalues, 2 * power)
+    if not np.isfinite(values).all():
+        raise ValueError(f"W must be so small that J does not overflow, got entries of 2^{power}")
+    if values[-1] < np.finfo(float).tiny:
+        error = math.inf
+    if vectors:
+        U = np.zeros((len(long), k))
+        U[np.flatnonzero(long), :count] = found.eigenvectors
+        U[np.flatnonzero(~long)[: k - count], np.arange(count, k)] = 1
+    return Spectrum(values, U, error, found.passes, found.solver)
+
+
+def _solve(W: Array, k: int, vectors: bool, tolerance: float, workers: int) -> Spectrum:
+    """Return the spectrum for columns that have a length."""
+    (d, m), found = W.shape, None
+    block = d * (d + 3) // 2
+    if max(k, block) <= _DENSE_SHARE * m:
+        if k <= block:
+            found = _from_groups(W, k, tolerance, workers)
+        if found is None and m > _DENSE_WIDTH:
+            found = _from_lanczos(W, k, tolerance, workers)
+    return found or _from_all(W, k, vectors, workers)
+
+
+def _from_groups(W: Array, k: int, tolerance: float, workers: int) -> Spectrum | None:
+    """Return the spectrum from the groups' span, or None if its error cannot be bounded."""
+    m = W.shape[1]
+    F = groups.Basis(groups.ALL, len(W))._eigenvectors(W)
+    lengths = np.linalg.norm(F, axis=0)
+    F = F[:, lengths > 0] / lengths[lengths > 0]
+    passes, size, last = 0, 0.0, math.inf
+    for kind in (np.float32, np.float64):
+        passes += 1
+        kept, _, Z = _nystrom(F, Product(W.astype(kind), workers)(F.astype(kind)))
+        if len(kept) == F.shape[1]:
+            break  # otherwise rounding may have taken directions that are there
+    product = Product(W, workers)
+    while passes < _MOST_PASSES:
+        passes, F = passes + 1, Z
+        Y, size = (product(F), size) if size else product.with_size(F)
+        kept, values, Z = _nystrom(F, Y)
+        if len(values) < k:
+            break
+        largest = _largest_left_out(half_squares(W), size, values, m)
+        if not largest < values[k - 1]:
+            break
+        D = Z - F[:, kept] @ (F[:, kept].T @ Z)
+        r = len(values)
+        norm = scipy.linalg.eigvalsh(D.T @ D, subset_by_index=(r - 1, r - 1))[0]
+        error = largest / (values[k - 1] - largest) * max(float(norm), 0.0)
+        if error <= tolerance:
+            error += _rounding(values, m) / values[k - 1]
+            return Spectrum(values[:k], Z[:, :k], error, passes, "groups")
+        if error > last / 2:
+            break
+        last = error
+    return None
+
+
+def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array]:
+    """Return the columns of F that count, and the eigenpairs of Y (F^T Y)^-1 Y^T, Y = J F."""
+    unit = float(np.finfo(Y.dtype).eps)
+    Y = Y.astype(np.float64, copy=False)
+    compression = F.T @ Y
+    compression = (compression + compression.T) / 2
+    threshold = max(_DEPENDENT, 4 * unit) * compression.diagonal().max()
+    # Cholesky with pivoting: what a column adds to those before it decides whether it stays.
+    factor, order, rank, _ = scipy.linalg.lapack.dpstrf(compression, tol=threshold)
+    kept = order[:rank] - 1
+    B = scipy.linalg.solve_triangular(
+        factor[:rank, :rank], Y[:, kept].T, trans="T", overwrite_b=True
+    ).T
+    values, rotation = scipy.linalg.eigh(B.T @ B)
+    values, rotation = values[::-1], rotation[:, ::-1]
+    return kept, values, B @ (rotation / np.sqrt(values))
+
+
+def _largest_left_out(total: float, size: float, values: Array, m: int) -> float:
+    """Return a bound of the norm of J - A, from traces and sums of squared entries.
+
+    Of n numbers >= 0 with the mean a and the mean square b the largest is at most
+    a + sqrt((n - 1) (b - a^2)).
+    """
+    n = m - len(values)
+    slack = _SUM_UNITS * np.finfo(float).eps
+    mean = (total * (1 + slack) - values.sum()) / n
+    square = (size * (1 + slack) - (values**2).sum()) / n
+    return float(mean + math.sqrt((n - 1) * max(square - mean**2, 0.0)))
+
+
+def _from_all(W: Array, k: int, vectors: bool, workers: int) -> Spectrum:
+    m = W.shape[1]
+    found = scipy.linalg.eigh(
+        assembled(W, W.dtype, workers),
+        eigvals_only=not vectors,
+        subset_by_index=(m - k, m - 1),
+        overwrite_a=True,
+    )
+    values, U = found if vectors else (found, None)
+    values, U = np.maximum(values[::-1], 0), U if U is None else U[:, ::-1]
+    return Spectrum(values, U, _relative(_rounding(values, m), values), 0, "dense")
+
+
+def _from_lanczos(W: Array, k: int, tolerance: float, workers: int) -> Spectrum | None:
+    """Return the spectrum by Lanczos, or None if that fails."""
+    m, product = W.shape[1], Product(W, workers)
+    # Fixed starting vectors: the result must not depend on a hidden source of randomness.
+    first, *others = np.random.default_rng(0).standard_normal((_MOST_PASSES, m))
+    try:
+        # The residuals count relative to the last eigenvalue, the solver takes each to its own.
+        Q = eigsh(_outside(product, np.empty((m, 0))), k, v0=first, tol=tolerance * 1e-4)[1]
+        for start in others:
+            values, Q, R = _ritz(product, Q, k)
+            value, found = eigsh(_outside(product, Q), 1, v0=start, tol=1e-6)
+            if value[0] <= values[-1] + _rounding(values, m):
+                error = _relative(float(np.linalg.norm(R)) + _rounding(values, m), values)
+                return Spectrum(np.maximum(values, 0), Q, error, 0, "lanczos")
+            Q = np.hstack([Q, found])
+    except ArpackError:
+        pass
+    return None
+
+
+def _ritz(product: Product, Q: Array, k: int) -> tuple[Array, Array, Array]:
+    """Return the k leading Ritz pairs from the span of Q, and their residuals."""
+    Q = np.linalg.qr(Q)[0]
+    Y = product(Q)
+    values, rotation = scipy.linalg.eigh((Q.T @ Y + Y.T @ Q) / 2)
+    values, rotation = values[::-1][:k], rotation[:, ::-1][:, :k]
+    return values, Q @ rotation, Y @ rotation - Q @ rotation * values
+
+
+def _outside(product: Product, Q: Array) -> LinearOperator:
+    """Return J on what is orthogonal to the columns of Q."""
+
+    def apply(v: Array) -> Array:
+        v = v.reshape(-1, 1)
+        w = product(v - Q @ (Q.T @ v))
+        result: Array = w - Q @ (Q.T @ w)
+        return result
+
+    return LinearOperator((len(Q), len(Q)), matvec=apply, dtype=np.float64)
+
+
+def _rounding(values: Array, m: int) -> float:
+    """Return what rounding may have done to an eigenvalue, in J and in a solver."""
+    return float((16 + math.sqrt(m)) * np.finfo(float).eps * values[0])
+
+
+def _relative(error: float, values: Array) -> float:
+    """Return an absolute error relative to the smallest eigenvalue."""
+    return error / float(values[-1]) if values[-1] > error else math.inf
