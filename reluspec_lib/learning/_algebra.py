@@ -8,9 +8,11 @@ from typing import Self
 
 import numpy as np
 
+from reluspec_lib import groups
 from reluspec_lib._validation import Array, check_number
+from reluspec_lib.groups import Form, Group
 
-__all__ = ["Combination", "Terms"]
+__all__ = ["Combination", "Terms", "along", "checked", "coordinates", "expanded"]
 
 # The coefficients of zonal harmonics, by degree and axis.
 Terms = Mapping[tuple[int, tuple[float, ...]], float]
@@ -97,3 +99,43 @@ class Combination:
 
     def __sub__(self, other: Self) -> Self:
         return self + (-other)
+
+
+def expanded(form: Form) -> Array:
+    """Return the coefficients of the limit function of a form along those of ``groups.ALL``.
+
+    A multiple of the identity is left to the norm, each entry off the diagonal to a product, and
+    the rest of the diagonal to the squares, whose own diagonals are orthogonal.
+    """
+    d, A = form.d, form.dense()
+    if A.ndim == 1:
+        return np.concatenate([[0.0], A, np.zeros(d * (d + 1) // 2 - 1)])
+    rest = np.diag(A) - form.trace / d
+    # One dimension has no square, and nothing is left.
+    squares = rest[:-1] + groups.SQUARE.kappa(max(d, 2)) * rest[-1]
+    parts = [squares * math.sqrt(2 / (d + 2)), A[np.triu_indices(d, 1)] * (2 / math.sqrt(d + 2))]
+    return np.concatenate([[form.trace / math.sqrt(d)], np.zeros(d), *parts])
+
+
+def checked(group: Group) -> Group:
+    """Return a group, or raise a ValueError for what is none."""
+    if not isinstance(group, Group):
+        raise ValueError(f"group must be a group such as groups.NORM, got {group!r}")
+    return group
+
+
+def coordinates(group: Group, d: int) -> Array:
+    """Return the coefficients of the limit functions of a group, one in each row."""
+    columns = range(checked(group).size(d))
+    return np.array([expanded(group.form(d, column)) for column in columns]).reshape(
+        -1, d * (d + 3) // 2
+    )
+
+
+def along(group: Group, d: int, coefficients: Array) -> Array:
+    """Return E[y F_i] / E[F_i^2] for functions y with these coefficients, 0 where F_i is 0."""
+    rows = coordinates(group, d)
+    weights = rows * groups.Basis(groups.ALL, d).eigenvalues
+    power = (weights * rows).sum(axis=1, keepdims=True)
+    found: Array = (weights @ coefficients) / np.where(power > 0, power, 1)
+    return found

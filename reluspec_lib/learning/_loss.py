@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import LinearOperator, aslinearoperator, expm_multiply
+from scipy.sparse.linalg import LinearOperator, expm_multiply
 
 from reluspec_lib._validation import Array
 from reluspec_lib.spectrum import fisher
@@ -89,8 +89,12 @@ class Sample:
     """
 
     def __init__(self, X: Array) -> None:
+        def product(V: Array) -> Array:
+            found: Array = X.T @ (X @ V)
+            return found / len(X)
+
         self.X, self.side = X, min(X.shape)
-        self.A = aslinearoperator(X.T) @ aslinearoperator(X) / len(X)
+        self.A = LinearOperator(2 * X.shape[1:], product, matmat=product, dtype=X.dtype)
         self.trace = float(np.einsum("ij,ij->", X, X)) / len(X)
         self.top = X.sum(axis=0)
         self.residual = np.zeros(len(X))

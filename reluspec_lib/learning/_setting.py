@@ -46,7 +46,7 @@ class Setting:
         if sample is None:
             population = Population(self.unit)
             away = self.scale * (self.start - self.offset)
-            population.force = self.function.moment(self.unit) - population.A @ away
+            population.force = self.function._moment(self.unit) - population.A @ away
             return population
         if not isinstance(sample, tuple) or len(sample) != 2:
             raise ValueError(f"sample must be a pair (x, y), got {type(sample).__name__}")

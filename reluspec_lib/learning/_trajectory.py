@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from reluspec_lib import groups
 from reluspec_lib._validation import Array
 from reluspec_lib._values import ByValue
 from reluspec_lib.groups import Group
+from reluspec_lib.learning._algebra import along, coordinates
 from reluspec_lib.learning._loss import unit
 from reluspec_lib.learning.targets import Target
 from reluspec_lib.spectrum import fisher
 
 __all__ = ["Trajectory", "split"]
+
+# Functions of which less than this is new, relative to the largest, depend on the others.
+_DEPENDENT = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,31 +56,42 @@ class Trajectory(ByValue):
     products: int
 
     def along(self, group: Group) -> Array:
-        """Return the coefficients v_i^T v(t) of the limit functions of a group.
+        """Return the coefficients of the limit functions of a group in f_v, v = v(t).
 
         Parameters
         ----------
         group : Group
-            A member of ``groups.ALL``.
+            One of the paper's, or your own.
 
         Returns
         -------
         ndarray, shape (group.size(d), T)
-            What E[f_v F_i] / E[F_i^2] is at every width, for x ~ N(0, I_d).
+            What E[f_v F_i] / E[F_i^2] is at every width, for x ~ N(0, I_d); v_i^T v(t), where the
+            vectors of the group are of one degree and of norm 1 in the limit of large m.
+
+        Raises
+        ------
+        ValueError
+            If ``group`` is no group, or has no vectors at this d.
         """
         W, scale = unit(self.W)
-        coefficients: Array = group.eigenvectors(W).T @ (scale * self.readout)
-        return coefficients
+        v = scale * self.readout
+        if group in groups.ALL:
+            return group.eigenvectors(W).T @ v
+        basis = groups.Basis(groups.ALL, len(W))
+        return along(group, len(W), basis.eigenvectors(W).T @ v)
 
     def error(self, group: Group) -> Array:
         r"""Return the mean square of the error's part in the span of a group's limit functions.
 
         .. math:: \sum_{i \in \text{group}} \lambda_i \big(c_i - v_i^\top v(t)\big)^2
 
+        for the groups of the paper.
+
         Parameters
         ----------
         group : Group
-            A member of ``groups.ALL``.
+            One of the paper's, or your own.
 
         Returns
         -------
@@ -84,7 +100,7 @@ class Trajectory(ByValue):
         Raises
         ------
         ValueError
-            If the group is not a member of ``groups.ALL``.
+            If ``group`` is no group, or has no vectors at this d.
         """
         return self._error(group, self.readout)
 
@@ -94,7 +110,7 @@ class Trajectory(ByValue):
         Parameters
         ----------
         group : Group
-            A member of ``groups.ALL``.
+            One of the paper's, or your own.
         eigenvalue : float, optional
             The rate; by default ``group.eigenvalue(d)``.
 
@@ -107,7 +123,8 @@ class Trajectory(ByValue):
         Raises
         ------
         ValueError
-            If the group is not a member of ``groups.ALL``.
+            If ``group`` is no group, or has no vectors at this d, or no single eigenvalue and none
+            is given.
         """
         first = self._error(group, self.start[:, None])
         if not first.any():
@@ -139,9 +156,8 @@ class Trajectory(ByValue):
         ndarray, shape (T,)
             Non-negative up to rounding.
         """
-        rest = self.risk()
-        for group in groups.ALL:
-            rest -= self.error(group)
+        basis, missing = self._missing(self.readout)
+        rest: Array = self.risk() - basis.eigenvalues @ missing**2
         return rest
 
     def _away(self, readout: Array) -> tuple[Array, Array, Target]:
@@ -150,13 +166,27 @@ class Trajectory(ByValue):
         W, scale = unit(self.W)
         return W, scale * (readout - offset[:, None]), function
 
-    def _error(self, group: Group, readout: Array) -> Array:
+    def _missing(self, readout: Array) -> tuple[groups.Basis, Array]:
+        """Return the error's coefficients along all limit functions of a basis."""
         W, v, function = self._away(readout)
-        missing = function.along(group)[:, None] - group.eigenvectors(W).T @ v
-        if not len(missing):
-            return np.zeros(readout.shape[1])
-        error: Array = group.eigenvalue(len(W)) * np.sum(missing**2, axis=0)
-        return error
+        basis = groups.Basis(groups.ALL, len(W))
+        return basis, function.coefficients[:, None] - basis.eigenvectors(W).T @ v
+
+    def _error(self, group: Group, readout: Array) -> Array:
+        if group in groups.ALL:
+            W, v, function = self._away(readout)
+            if not group.size(len(W)):
+                return np.zeros(readout.shape[1])
+            missing = function.along(group)[:, None] - group.eigenvectors(W).T @ v
+            error: Array = group.eigenvalue(len(W)) * np.sum(missing**2, axis=0)
+            return error
+        rows = coordinates(group, len(self.W))
+        basis, missing = self._missing(readout)
+        roots = np.sqrt(basis.eigenvalues)[:, None]
+        # Orthonormal functions of the group's span, which its own need not be.
+        U = scipy.linalg.orth(roots * rows.T, rcond=_DEPENDENT)
+        projection: Array = np.sum((U.T @ (roots * missing)) ** 2, axis=0)
+        return projection
 
 
 def split(target: Target | Array, W: Array) -> tuple[Array, Target]:

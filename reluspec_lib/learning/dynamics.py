@@ -283,7 +283,7 @@ def sgd(
                 np.maximum(X, 0, out=X)
                 residual = X @ v
                 if not silent:
-                    residual -= function(x)
+                    residual -= function._at(x)
                 if noise:
                     residual -= noise * rng.standard_normal(batch)
                 v -= (scaled / batch) * (residual @ X)

@@ -28,7 +28,8 @@ from reluspec_lib._validation import (
     check_number,
     check_weights,
 )
-from reluspec_lib.learning._algebra import Combination
+from reluspec_lib.groups import Group
+from reluspec_lib.learning._algebra import Combination, along, checked, expanded
 
 __all__ = ["Target", "limit", "zonal"]
 
@@ -116,14 +117,14 @@ class Target(Combination):
         more = f" + ... ({len(terms)} terms)" if len(terms) > _SHOWN else ""
         return f"<target at d = {self._d}: {text}{more}>"
 
-    def _parts(self) -> Iterator[tuple[groups.Group, list[int], Array]]:
-        """Yield each group that has terms, with their columns and coefficients."""
-        for group in groups.ALL:
-            part = _slice(group, self._d)
+    def _parts(self) -> Iterator[tuple[Group, Array, Array]]:
+        """Yield each group that has terms, with the columns and their coefficients."""
+        basis = groups.Basis(groups.ALL, self._d)
+        for group in basis.groups:
+            part = basis.columns(group)
             first, last = np.searchsorted(self._positions, [part.start, part.stop])
             if first < last:
-                columns = self._positions[first:last] - part.start
-                yield group, columns.tolist(), self._values[first:last]
+                yield group, self._positions[first:last] - part.start, self._values[first:last]
 
     def __call__(self, x: ArrayLike) -> Array:
         """Return the values at inputs x.
@@ -147,21 +148,25 @@ class Target(Combination):
             raise ValueError(
                 f"x must have the {self.d} coordinates of the target, got shape {x.shape}"
             )
-        rows = np.atleast_2d(x)
-        y = np.zeros(len(rows), x.dtype)
-        for group, columns, values in self._parts():
-            y += group.limit(rows, columns) @ values.astype(x.dtype)
-        for (k, e), a in self._terms.items():
-            y += a * _zonal(rows, k, e)
-        return y.reshape(x.shape[:-1])
+        return self._at(np.atleast_2d(x)).reshape(x.shape[:-1])
 
-    def along(self, group: groups.Group) -> Array:
-        """Return the coefficients along the limit functions of one group.
+    def _at(self, x: Array) -> Array:
+        """Return the values at inputs that are checked, shape (n, d)."""
+        z, norms, powers = measured(x.T, axis=0)
+        y = np.zeros(len(x), x.dtype)
+        for group, columns, values in self._parts():
+            y += values.astype(x.dtype) @ group._limit(z, norms, columns)
+        for (k, e), a in self._terms.items():
+            y += a * _zonal(z, norms, k, e)
+        return restored(y, powers)
+
+    def along(self, group: Group) -> Array:
+        """Return the coefficients E[y F_i] / E[F_i^2] along the limit functions of one group.
 
         Parameters
         ----------
         group : Group
-            A member of ``groups.ALL``.
+            One of the paper's, or your own.
 
         Returns
         -------
@@ -170,10 +175,11 @@ class Target(Combination):
         Raises
         ------
         ValueError
-            If the group is not a member of ``groups.ALL``.
+            If ``group`` is no group, or has no vectors at this d.
         """
-        part = _slice(group, self._d)
-        coefficients = np.zeros(part.stop - part.start)
+        if group not in groups.ALL:
+            return along(group, self._d, self.coefficients[:, None])[:, 0]
+        coefficients = np.zeros(group.size(self._d))
         for found, columns, values in self._parts():
             if found == group:
                 coefficients[columns] = values
@@ -206,12 +212,17 @@ class Target(Combination):
             raise ValueError(
                 f"W must have shape (d, m) with the target's d = {self.d}, got shape {W.shape}"
             )
-        b = np.zeros(W.shape[1])
+        return self._moment(W)
+
+    def _moment(self, W: Array) -> Array:
+        """Return the moment for weights that are checked."""
+        W, norms, powers = measured(W, axis=0)
+        b = np.zeros(len(norms))
         for group, columns, values in self._parts():
-            b += group.eigenvalue(self.d) * (group.eigenvectors(W, columns) @ values)
+            b += group.eigenvalue(self.d) * (values @ group._vectors(W, norms, columns))
         for (k, e), a in self._terms.items():
-            b += a * self.d * harmonics.relu_coefficient(self.d, k) * _zonal(W.T, k, e)
-        return b
+            b += a * self.d * harmonics.relu_coefficient(self.d, k) * _zonal(W, norms, k, e)
+        return restored(b, powers)
 
     @property
     def power(self) -> float:
@@ -229,13 +240,13 @@ class Target(Combination):
         return total
 
 
-def limit(group: groups.Group, d: int, column: int = 0) -> Target:
+def limit(group: Group, d: int, column: int = 0) -> Target:
     """Return the limit function F of one vector of a group as a target.
 
     Parameters
     ----------
     group : Group
-        A member of ``groups.ALL``.
+        One of the paper's, or your own: every limit function is a sum of those of ``groups.ALL``.
     d : int
         Input dimension.
     column : int
@@ -248,22 +259,20 @@ def limit(group: groups.Group, d: int, column: int = 0) -> Target:
     Raises
     ------
     ValueError
-        If the group is not a member of ``groups.ALL`` or has no such vector at this d.
+        If ``group`` is no group, or has no such vector at this d.
 
     Examples
     --------
     >>> limit(groups.COORDINATE, 3, column=2)([[0.0, 0.0, 5.0]]).tolist()
     [2.5]
+    >>> limit(groups.Linear("mean", [[0.5, 0.5]]), 2)
+    <target at d = 2: 0.5 coordinate[0] + 0.5 coordinate[1]>
     """
-    d, column = check_count("d", d), check_count("column", column, minimum=0)
-    part = _slice(group, d)
-    size = part.stop - part.start
-    if column >= size:
-        raise ValueError(
-            f"column must be an integer >= 0 and < {size}, the size of the group "
-            f"{group.name} at d = {d}, got {column}"
-        )
-    return Target._of(d, np.array([part.start + column]), np.ones(1), {})
+    form = checked(group).form(d, column)
+    if group not in groups.ALL:
+        return Target(form.d, expanded(form))
+    position = groups.Basis(groups.ALL, form.d).columns(group).start + int(column)
+    return Target._of(form.d, np.array([position]), np.ones(1), {})
 
 
 def zonal(d: int, k: int, direction: ArrayLike | None = None) -> Target:
@@ -315,19 +324,8 @@ def _check_harmonic(
     return check_number("a", a), degree, axis
 
 
-def _slice(group: groups.Group, d: int) -> slice:
-    """Return where the coefficients of a group stand."""
-    start = 0
-    for member in groups.ALL:
-        if member == group:
-            return slice(start, start + group.size(d))
-        start += member.size(d)
-    raise ValueError(f"group must be a member of groups.ALL, got {group!r}")
-
-
-def _zonal(x: Array, k: int, e: tuple[float, ...]) -> Array:
-    """Return |x| P_k(e.x/|x|) for the rows x, and 0 at 0."""
-    x, lengths, powers = measured(x, axis=1)
-    cosines = x @ e / np.where(lengths > 0, lengths, 1)
-    values: Array = lengths * harmonics.zonal(x.shape[1], k, np.clip(cosines, -1, 1))
-    return restored(values, powers)
+def _zonal(z: Array, norms: Array, k: int, e: tuple[float, ...]) -> Array:
+    """Return |x| P_k(e.x/|x|) for the columns x of z, of these norms, and 0 at 0."""
+    cosines = e @ z / np.where(norms > 0, norms, 1)
+    values: Array = norms * harmonics.zonal(len(z), k, np.clip(cosines, -1, 1))
+    return values

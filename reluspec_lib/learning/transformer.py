@@ -93,7 +93,7 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If ``X`` is no finite (n, d) array, or ``include`` names something else than groups.
         """
         validate_data(self, X)
-        self._groups()
+        self._basis()
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -119,7 +119,7 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         rows = validate_data(self, X, reset=False)
-        return np.hstack([group.limit(rows) for group in self._groups()])
+        return self._basis().limit(rows)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> Array:
         """Return the names of the columns that ``transform`` gives.
@@ -141,23 +141,19 @@ class LimitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features)
-        d = self.n_features_in_
-        names = [f"{group.name} {label}" for group in self._groups() for label in group.labels(d)]
-        return np.array(names, dtype=object)
+        return np.array(self._basis().labels, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _groups(self) -> list[groups.Group]:
-        if self.include is None:
-            return list(groups.ALL)
-        names = list(self.include)
-        wanted = [name for name in NAMED if name in names]
-        if not names or sorted(wanted) != sorted(map(str, names)):
+    def _basis(self) -> groups.Basis:
+        names = list(NAMED if self.include is None else self.include)
+        known = [name for name in names if isinstance(name, str) and name in NAMED]
+        if not names or len(set(known)) < len(names):
             raise ValueError(
                 f"include must be different names among {', '.join(NAMED)}, or None for all; "
                 f"got {self.include!r}"
             )
-        return [NAMED[name] for name in names]
+        return groups.Basis([NAMED[name] for name in names], self.n_features_in_)

@@ -11,15 +11,12 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import gauss_legendre, rng, rotation
 from reluspec_lib import dynamics, features, fisher, forward, groups, sample_weights, targets
 from reluspec_lib.learning import _loss, _stability
 
 D, M = 3, 60
 SOLVERS = ["dense", "lanczos", "expm"]
-
-
-def rng(seed=1):
-    return np.random.default_rng(seed)
 
 
 def mixture(d):
@@ -121,8 +118,8 @@ def test_rotated_inputs_and_renamed_units_learn_the_norm_alike(seed):
     W, times = sample_weights(D, 30, generator), [1.0, 9.0]
     target = targets.limit(groups.NORM, D)
     v = dynamics.flow(W, target, times).readout
-    rotation, order = np.linalg.qr(generator.normal(size=(D, D)))[0], generator.permutation(30)
-    np.testing.assert_allclose(dynamics.flow(rotation @ W, target, times).readout, v, atol=1e-10)
+    turned, order = rotation(D, generator) @ W, generator.permutation(30)
+    np.testing.assert_allclose(dynamics.flow(turned, target, times).readout, v, atol=1e-10)
     renamed = dynamics.flow(W[:, order], target, times).readout
     np.testing.assert_allclose(renamed, v[order], atol=1e-10)
 
@@ -260,18 +257,19 @@ def test_descent_equals_the_loop(kind, solver, share):
 
 def test_the_default_of_a_wide_network_is_lanczos_with_few_products_at_any_number_of_steps():
     W = sample_weights(10, 800, rng())
-    target = mixture(10)
-    for count, most, gap in ((10, 40, 1e-13), (10**4, 90, 3e-12), (10**6, 250, 1e-10)):
+    target, counts = mixture(10), [10, 10**4, 10**6]
+    dense = dynamics.descent(W, target, 0.5, counts, solver="dense").readout.T
+    limits = zip(counts, dense, (40, 90, 250), (1e-13, 3e-12, 1e-10), strict=True)
+    for count, expected, most, gap in limits:
         path = dynamics.descent(W, target, 0.5, [count])
         assert path.solver == "lanczos"
         assert 0 < path.products < most
-        dense = dynamics.descent(W, target, 0.5, [count], solver="dense")
-        assert_same_readout(path.readout, dense.readout, gap)
+        assert_same_readout(path.readout[:, 0], expected, gap)
     assert dynamics.descent(W[:, :400], target, 0.1, [1]).solver == "dense"
 
 
 def test_wide_networks_never_hold_the_matrix(monkeypatch):
-    W, target, _, _, _ = setting("function", m=700)
+    W, target, _, _, _ = setting("function", m=410)
     held = dynamics.descent(W, target, 0.5, [50], solver="lanczos")
     monkeypatch.setattr(_loss, "_HELD_WIDTH", 0)
     monkeypatch.delattr(fisher, "matrix")
@@ -345,10 +343,9 @@ def plane_rule(W):
     """Return points on the circle and weights of mean 1, exact between the kinks of the units."""
     kinks = np.arctan2(W[1], W[0])[:, None] + np.array([-np.pi, np.pi]) / 2
     ends = np.unique(np.concatenate([kinks.ravel() % (2 * np.pi), [0, np.pi, 2 * np.pi]]))
-    nodes, gauss = np.polynomial.legendre.leggauss(16)
-    half = np.diff(ends)[:, None] / 2
-    angles = (ends[:-1, None] + half * (nodes + 1)).ravel()
-    return np.column_stack([np.cos(angles), np.sin(angles)]), (half * gauss).ravel() / (2 * np.pi)
+    angles, weights = gauss_legendre(ends[:-1, None], ends[1:, None], 16)
+    u = np.column_stack([np.cos(angles.ravel()), np.sin(angles.ravel())])
+    return u, weights.ravel() / (2 * np.pi)
 
 
 PLANE = {
@@ -403,14 +400,14 @@ def test_a_unit_whose_square_is_no_number_does_not_count_for_one_input(W):
     assert dynamics.largest_step(W, batch=1) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 10, 1000])
-def test_the_bound_for_minibatches_interpolates(batch):
+def test_the_bound_for_minibatches_interpolates():
     W = sample_weights(10, 1000, rng())
     top, mu = 2 / dynamics.largest_step(W), _stability.single_input_bound(W)
     assert 6 < mu < 7.8  # (d + 2)/2 in the limit
-    expected = 2 / ((1 - 1 / batch) * top + mu / batch)
-    assert dynamics.largest_step(W, batch=batch) == pytest.approx(expected, rel=1e-12)
-    assert dynamics.largest_step(3 * W, batch=batch) == pytest.approx(expected / 9)
+    for batch in (1, 2, 10, 1000):
+        expected = 2 / ((1 - 1 / batch) * top + mu / batch)
+        assert dynamics.largest_step(W, batch=batch) == pytest.approx(expected, rel=1e-12)
+        assert dynamics.largest_step(3 * W, batch=batch) == pytest.approx(expected / 9)
 
 
 def test_a_step_that_is_called_stable_is_so_for_the_network_at_hand():
@@ -483,15 +480,15 @@ def test_risk_and_coefficients_are_means_over_inputs(kind):
     path = dynamics.flow(W, target, [0.0, 1.0, 10.0])
     x = rng(7).normal(size=(100_000, D))
     y = forward(x, W, target) if kind == "readout" else target(x)
-    squares = (forward(x, W, path.readout) - y[:, None]) ** 2
+    outputs = forward(x, W, path.readout)
+    squares = (outputs - y[:, None]) ** 2
     error = squares.std(axis=0) / math.sqrt(len(x))
     assert (np.abs(squares.mean(axis=0) - path.risk()) < 5 * error).all()
     for group in groups.ALL:
-        F = group.limit(x)
-        for column in range(group.size(D)):
-            products = F[:, [column]] * forward(x, W, path.readout) / group.eigenvalue(D)
+        for F, found in zip(group.limit(x).T, path.along(group), strict=True):
+            products = F[:, None] * outputs / group.eigenvalue(D)
             bars = products.std(axis=0) / math.sqrt(len(x)) + 1e-12
-            assert (np.abs(products.mean(axis=0) - path.along(group)[column]) < 5 * bars).all()
+            assert (np.abs(products.mean(axis=0) - found) < 5 * bars).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -507,6 +504,41 @@ def test_errors_are_the_projections_and_sum_to_the_risk(kind):
         np.testing.assert_allclose(path.error(group), expected, rtol=1e-10)
         total = total + path.error(group)
     np.testing.assert_allclose(total, path.risk(), rtol=1e-12)
+
+
+def other_groups(d):
+    """Groups that are not the paper's, the last with functions of two degrees."""
+    A, rows = rng(6).normal(size=(2, d, d)), rng(7).normal(size=(2, d))
+    forms = groups.Quadratic("forms", A + A.swapaxes(1, 2))
+    return groups.Linear("rows", rows), groups.Square(-1), groups.CENTRED_SQUARE, forms
+
+
+@pytest.mark.parametrize("kind", ["function", "readout"])
+def test_errors_and_coefficients_of_any_group_are_those_of_least_squares(kind):
+    W, target, _, _, _ = setting(kind, m=12, d=2)
+    path = dynamics.flow(W, target, [0.0, 1.0, 10.0], start=rng(2).normal(size=12))
+    u, weight = plane_rule(W)
+    y = forward(u, W, target) if kind == "readout" else target(u)
+    outputs, root = forward(u, W, path.readout), np.sqrt(2 * weight)[:, None]  # E|x|^2 = 2
+    for group in (*other_groups(2), *groups.ALL):
+        F = group.limit(u)
+        along = (F.T * weight) @ outputs / ((F.T**2) @ weight)[:, None]
+        np.testing.assert_allclose(path.along(group), along, rtol=1e-11, atol=1e-13)
+        fit = F @ np.linalg.lstsq(root * F, root * (outputs - y[:, None]), rcond=1e-10)[0]
+        expected = ((root * fit) ** 2).sum(axis=0)
+        np.testing.assert_allclose(path.error(group), expected, rtol=1e-11, atol=1e-13)
+
+
+def test_predictions_for_any_group_take_its_own_rate_or_one_that_is_given():
+    path = dynamics.flow(sample_weights(3, 40, rng()), mixture(3), [0.0, 2.0])
+    *pure, mixed = other_groups(3)
+    for group, rate in zip(pure, [0.25, *2 * [groups.SQUARE.eigenvalue(3)]], strict=True):
+        expected = path.error(group)[0] * np.exp([0, -4 * rate])
+        np.testing.assert_allclose(path.predicted(group), expected, rtol=1e-12)
+    expected = path.error(mixed)[0] * np.exp([0, -2])
+    np.testing.assert_allclose(path.predicted(mixed, 0.5), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="eigenvalues belong to groups of one degree"):
+        path.predicted(mixed)
 
 
 def test_the_remainder_is_the_quadratic_form_of_the_residual():
@@ -544,7 +576,7 @@ def test_the_prediction_of_a_discrete_method_counts_steps():
 def test_groups_that_a_small_dimension_lacks_have_no_error():
     W = sample_weights(1, 20, rng())
     path = dynamics.flow(W, targets.limit(groups.NORM, 1), [0.0, 3.0])
-    for group in (groups.SQUARE, groups.PRODUCT):
+    for group in (groups.SQUARE, groups.PRODUCT, groups.Square(-1), groups.CENTRED_SQUARE):
         np.testing.assert_array_equal(path.error(group), [0, 0])
         np.testing.assert_array_equal(path.predicted(group), [0, 0])
 
@@ -602,77 +634,55 @@ def test_float32_weights_are_taken_in_float64():
 W0, TARGET = np.ones((3, 4)) + np.eye(3, 4), targets.limit(groups.NORM, 3)
 X0, Y0 = np.ones((5, 3)), np.ones(5)
 
+# What each function takes, and what a change of it gives.
+USUAL = {
+    "flow": {"W": W0, "target": TARGET, "times": [1.0]},
+    "descent": {"W": W0, "target": TARGET, "step": 0.1, "steps": [1]},
+    "sgd": {"W": W0, "target": TARGET, "step": 0.01, "steps": [1], "batch": 2, "rng": 1},
+    "largest_step": {"W": W0},
+}
+
 
 @pytest.mark.parametrize(
-    "call, message",
+    "function, change, message",
     [
-        (lambda: dynamics.flow(W0, np.ones(5), [1.0]), r"target must have shape \(4,\), got .*5"),
-        (lambda: dynamics.flow(np.ones((2, 4)), TARGET, [1.0]), r"target's d = 3"),
-        (
-            lambda: dynamics.flow(W0, TARGET, [2.0, 1.0]),
-            r"times must be numbers >= 0 in increasing",
-        ),
-        (lambda: dynamics.flow(W0, TARGET, [-1.0]), r"times must be numbers >= 0"),
-        (lambda: dynamics.flow(W0, TARGET, [math.nan]), r"times must be numbers >= 0"),
-        (lambda: dynamics.flow(W0, TARGET, 1.0), r"times must be a non-empty sequence of numbers"),
-        (lambda: dynamics.flow(W0, TARGET, []), r"times must be a non-empty sequence"),
-        (lambda: dynamics.flow(W0, TARGET, [1.0], start=np.ones(3)), r"start must have shape"),
-        (
-            lambda: dynamics.flow(W0, TARGET, [1.0], solver="fast"),
-            r"one of dense, lanczos, expm or",
-        ),
-        (lambda: dynamics.flow(W0, TARGET, [1.0], sample=X0), r"sample must be a pair \(x, y\)"),
-        (
-            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0, Y0[1:])),
-            r"y must have shape \(5,\)",
-        ),
-        (
-            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[0], Y0)),
-            r"x must have shape \(n, 3\), got shape \(3,\)",
-        ),
-        (
-            lambda: dynamics.flow(W0, TARGET, [1.0], sample=(X0[:, :2], Y0)),
-            r"x must have shape \(n, 3\), got shape \(5, 2\)",
-        ),
-        (lambda: dynamics.descent(W0, TARGET, 0, [1]), r"step must be a positive number, got 0"),
-        (
-            lambda: dynamics.descent(W0, TARGET, "1", [1]),
-            r"step must be a positive number, got '1'",
-        ),
-        (lambda: dynamics.descent(W0, TARGET, 0.1, [1.5]), r"steps must be .* of integers >= 0"),
-        (
-            lambda: dynamics.descent(W0, TARGET, 0.1, [3, 3]),
-            r"steps must be integers .* increasing",
-        ),
-        (lambda: dynamics.descent(W0, TARGET, 0.1, [1], solver="expm"), r"dense, lanczos or None"),
-        (
-            lambda: dynamics.descent(W0, TARGET, 9.0, [1]),
-            r"step must be below 2/lambda_max = 0\.208004, where",
-        ),
-        (
-            lambda: dynamics.sgd(W0, TARGET, 9.0, [1], 2, rng()),
-            r"below the bound for this batch = ",
-        ),
-        (lambda: dynamics.sgd(W0, TARGET, 0.01, [1], 0, rng()), r"batch must be an integer >= 1"),
-        (
-            lambda: dynamics.sgd(W0, TARGET, 0.01, [1], 2, -7),
-            r"rng must be a numpy.random.Generator .* or a seed .*; got -7",
-        ),
-        (
-            lambda: dynamics.sgd(W0, TARGET, 0.1, [1], 2, rng(), noise=-1),
-            r"noise must be a finite number >= 0, got -1",
-        ),
-        (lambda: dynamics.largest_step(W0, x=X0, batch=2), r"x and batch exclude each other"),
-        (lambda: dynamics.largest_step(W0, batch=0), r"batch must be an integer >= 1, got 0"),
+        ("flow", {"target": np.ones(5)}, r"target must have shape \(4,\), got .*5"),
+        ("flow", {"W": np.ones((2, 4))}, r"W .*target's d = 3, got shape \(2, 4\)"),
+        ("sgd", {"W": np.ones((2, 4))}, r"W .*target's d = 3, got shape \(2, 4\)"),
+        ("flow", {"times": [2.0, 1.0]}, r"times must be numbers >= 0 in increasing"),
+        ("flow", {"times": [-1.0]}, r"times must be numbers >= 0"),
+        ("flow", {"times": [math.nan]}, r"times must be numbers >= 0"),
+        ("flow", {"times": 1.0}, r"times must be a non-empty sequence of numbers"),
+        ("flow", {"times": []}, r"times must be a non-empty sequence"),
+        ("flow", {"start": np.ones(3)}, r"start must have shape"),
+        ("flow", {"solver": "fast"}, r"solver .* one of dense, lanczos, expm or"),
+        ("flow", {"sample": X0}, r"sample must be a pair \(x, y\)"),
+        ("flow", {"sample": (X0, Y0[1:])}, r"y must have shape \(5,\)"),
+        ("flow", {"sample": (X0[0], Y0)}, r"x must have shape \(n, 3\), got shape \(3,\)"),
+        ("flow", {"sample": (X0[:, :2], Y0)}, r"x must have shape \(n, 3\), got shape \(5, 2\)"),
+        ("descent", {"step": 0}, r"step must be a positive number, got 0"),
+        ("descent", {"step": "1"}, r"step must be a positive number, got '1'"),
+        ("descent", {"steps": [1.5]}, r"steps must be .* of integers >= 0"),
+        ("descent", {"steps": [3, 3]}, r"steps must be integers .* increasing"),
+        ("descent", {"solver": "expm"}, r"solver .*dense, lanczos or None"),
+        ("descent", {"step": 9.0}, r"step must be below 2/lambda_max = 0\.208004, where"),
+        ("sgd", {"step": 9.0}, r"step must be below the bound for this batch = "),
+        ("sgd", {"batch": 0}, r"batch must be an integer >= 1"),
+        ("sgd", {"rng": -7}, r"rng must be a numpy.random.Generator .* or a seed .*; got -7"),
+        ("sgd", {"noise": -1}, r"noise must be a finite number >= 0, got -1"),
+        ("largest_step", {"x": X0, "batch": 2}, r"x and batch exclude each other"),
+        ("largest_step", {"batch": 0}, r"batch must be an integer >= 1, got 0"),
     ],
 )
-def test_wrong_arguments_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_wrong_arguments_are_named(function, change, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        getattr(dynamics, function)(**(USUAL[function] | change))
 
 
-@pytest.mark.parametrize("method", ["error", "predicted"])
-def test_only_groups_with_coefficients_have_an_error(method):
+@pytest.mark.parametrize("method", ["along", "error", "predicted"])
+def test_what_is_no_group_of_this_dimension_is_refused(method):
     path = dynamics.flow(W0, TARGET, [1.0])
-    with pytest.raises(ValueError, match=r"group must be a member of groups\.ALL"):
-        getattr(path, method)(groups.CENTRED_SQUARE)
+    with pytest.raises(ValueError, match=r"^group must be a group such as .* got 'norm'"):
+        getattr(path, method)("norm")
+    with pytest.raises(ValueError, match=r"^d must be 2, .* got 3"):
+        getattr(path, method)(groups.Linear("a", [[1.0, 2]]))
