@@ -159,8 +159,8 @@ def table1(
 
     Examples
     --------
-    >>> rows = table1(20, 2, rng=0, progress=False)
-    >>> rows[["d", "m", "draw"]][2].item()
+    >>> rows = table1(20, 1, rng=0, progress=False)
+    >>> rows[["d", "m", "draw"]][1].item()
     (100, 500, 0)
     """
     settings = [(int(row["d"]), int(row["m"])) for row in TABLE_1]
