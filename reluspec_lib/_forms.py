@@ -286,12 +286,6 @@ class Group(ABC):
             row += self._form_at(len(z), position)._second_moment(z, norms)
         return s2
 
-    def _form(self, d: int, position: int) -> Array:
-        return self._form_at(d, position).dense()
-
-    def _axes(self, d: int, position: int) -> tuple[int, ...]:
-        return tuple(sorted(self._form_at(d, position).axes.tolist()))
-
     @abstractmethod
     def _size(self, d: int) -> int: ...
 

@@ -54,7 +54,7 @@ class _Given(Group):
         return len(self._forms)
 
     def _form_at(self, d: int, position: int) -> Form:
-        return Form(d, 0.0, np.arange(d), self._forms[position])
+        return Form(d, 0.0, np.arange(d), self._forms[position].copy())
 
 
 class Linear(_Given):

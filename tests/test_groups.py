@@ -907,6 +907,7 @@ def test_own_forms_are_copied():
     group = Linear("mine", given_rows)
     before = group.limit(np.ones(3))
     given_rows[:] = 7
+    group.form(3).block[:] = 7
     np.testing.assert_array_equal(group.limit(np.ones(3)), before)
 
 

@@ -2,8 +2,8 @@ r"""How far a finite network is from its limit: the central limit theorem over h
 
 The output f_v(x) of a network with a group vector v is a mean over its m hidden units, so that
 :math:`\sqrt m\,(f_v(x) - F(x))` tends to a Gaussian random function of x as m grows. The groups
-hold its variance; here stand its covariance, the same code for all groups, and what follows from
-it for the mean absolute error that the paper reports.
+hold its variance; here stand its covariance, and what follows from it for the mean absolute error
+that the paper reports.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["covariance", "expected_mae", "mae_spread", "sample_mae"]
 _RADII = 20
 _ANGLES = 48
 
-# Eigenvalues of a form that differ by less than this, relative to the largest, count as equal.
+# Eigenvalues of a form count as equal up to this, relative to the largest.
 _EQUAL = 1e-12
 
 
@@ -100,8 +100,7 @@ def expected_mae(group: Group, d: int, m: int, column: int = 0) -> float:
     d, m : int
         Input dimension and width.
     column : int
-        Which vector of the group, as a position in ``labels(d)``. Those of one of the paper's
-        groups have the same error.
+        Which vector, as a position in ``labels(d)``; in a group of the paper all have one error.
 
     Returns
     -------
@@ -128,12 +127,11 @@ def expected_mae(group: Group, d: int, m: int, column: int = 0) -> float:
     """
     d, m = check_count("d", d), check_count("m", m)
     frame = _frame(_check_group(group).form(d, column))
-    mean = sum(
-        weight * np.sqrt(group.variance(points @ frame, [column])).mean()
-        for weight, points in _circles(d)
-    )
+    mean = 0.0
+    for weight, points in _circles(d):
+        mean += weight * float(np.sqrt(group.variance(points @ frame, [column])).mean())
     mean_length = 1 / (math.sqrt(2 * math.pi) * sphere.relu_mean(d))
-    return math.sqrt(2 / (math.pi * m)) * mean_length * float(mean)
+    return math.sqrt(2 / (math.pi * m)) * mean_length * mean
 
 
 def mae_spread(group: Group, x: ArrayLike, m: int, column: int = 0) -> float:
@@ -264,11 +262,9 @@ def _angles(p: Array, q: Array) -> tuple[Array, Array, Array]:
 
 def _linear(form: Form, p: Array, q: Array) -> Array:
     """Return E[(a . g)^2 ReLU(g . p) ReLU(g . q)] for unit p, q, by two integrations by parts."""
-    cosine, sine, rest = _angles(p, q)
-    a = form.block
-    ap, aq = (p[:, form.axes] @ a)[:, None], (q[:, form.axes] @ a)[None, :]
-    kernel = sine + rest * cosine
-    second: Array = a @ a * kernel + (ap**2 + aq**2) * sine + 2 * ap * aq * rest
+    (cosine, sine, rest), a = _angles(p, q), form.block
+    ap, aq = (p[:, form.axes] @ a)[:, None], q[:, form.axes] @ a
+    second: Array = a @ a * (sine + rest * cosine) + (ap**2 + aq**2) * sine + 2 * ap * aq * rest
     return second / (2 * math.pi)
 
 
@@ -276,8 +272,7 @@ def _quadratic(form: Form, p: Array, q: Array) -> Array:
     """Return E[(g . A g)^2 ReLU(g . p) ReLU(g . q) / |g|^2], by four integrations by parts."""
     cosine, sine, rest = _angles(p, q)
     trace, Ap, Aq = form.trace, form.image(p), form.image(q)
-    # p A p, q A q and p A q; then the same of B = 2 tr(A) A + 4 A^2, which two derivatives contract
-    # with.
+    # p A p, q A q, p A q; and those of B = 2 tr(A) A + 4 A^2, which two derivatives contract with.
     pp, qq, pq = (p * Ap).sum(axis=1)[:, None], (q * Aq).sum(axis=1), Ap @ q.T
     Bpp = 2 * trace * pp + 4 * (Ap**2).sum(axis=1)[:, None]
     Bqq = 2 * trace * qq + 4 * (Aq**2).sum(axis=1)
@@ -295,16 +290,15 @@ def _quadratic(form: Form, p: Array, q: Array) -> Array:
 def _frame(form: Form) -> Array:
     """Return three orthonormal rows, or d if there are fewer, two of which a vector singles out.
 
-    The variance is even in the coordinates along both, and depends on all others by the sum of
-    their squares; the last row stands for those.
+    The variance is even in the coordinates along both, and depends on all others, for which the
+    last row stands, by the sum of their squares.
     """
     d, block = form.d, form.block
     values, turn = np.linalg.eigh(np.outer(block, block) if block.ndim == 1 else block)
     k = len(values)
     values = np.concatenate([values, np.zeros(d - k)])
     order = np.argsort(values)
-    if d > 2:
-        # All but two have to be equal: the highest, the lowest, or those between two others.
+    if d > 2:  # all but two are equal: the highest, the lowest, or those between two others
         gaps = values[order[d - 3 :]] - values[order[:3]]
         start = int(np.argmin(gaps))
         if gaps[start] > _EQUAL * np.abs(values).max():
@@ -324,10 +318,7 @@ def _frame(form: Form) -> Array:
 
 
 def _circles(d: int) -> Iterator[tuple[float, Array]]:
-    """Yield weights and points of the sphere, for functions that are even in two coordinates.
-
-    The others enter through the sum of their squares only, so that a third one takes it all.
-    """
+    """Yield weights and points of the sphere, as coordinates along the rows of a frame."""
     if d == 1:
         yield 1.0, np.ones((1, 1))
         return
@@ -335,14 +326,10 @@ def _circles(d: int) -> Iterator[tuple[float, Array]]:
     quarter = _ANGLES // 4
     angle = 2 * np.pi * (np.arange(quarter) + 0.5) / _ANGLES
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    if d == 2:
-        yield 1.0, circle
-        return
-    for r2, weight in zip(*_beta_rule((d - 4) / 2), strict=True):
-        yield (
-            float(weight),
-            np.hstack([np.sqrt(r2) * circle, np.full((quarter, 1), np.sqrt(1 - r2))]),
-        )
+    squared, weights = _beta_rule((d - 4) / 2) if d > 2 else (np.ones(1), np.ones(1))
+    for r2, weight in zip(squared, weights, strict=True):
+        rest = np.full((quarter, 1), np.sqrt(1 - r2))
+        yield float(weight), np.hstack([np.sqrt(r2) * circle, rest])[:, :d]
 
 
 def _beta_rule(power: float) -> tuple[Array, Array]:
