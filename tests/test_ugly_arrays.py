@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import LinearOperator
 
 import reluspec_lib
 from helpers import processes
@@ -28,8 +29,10 @@ from reluspec_lib import (
     forward_antithetic,
     groups,
     harmonics,
+    ledger,
     network,
     resolvent,
+    risk,
     simulate,
     simulated_spectra,
     sphere,
@@ -357,16 +360,29 @@ def test_outputs_of_degenerate_weights(name):
 # Objects that travel: copies, pickles, other processes
 
 
+LEDGER = ledger.Ledger("theorem-0-0")
+LEDGER.numeric("constant", [1.0, 2.0], [1.0, 2.0 + 1e-6], tolerance=1e-5, covers="eq-0")
+LEDGER.simulation("mean", 2 + EIGHTHS[0] / 1e3, 2.0)
+
 OBJECTS = {
     "groups": groups.ALL,
     "the centred squares": groups.CENTRED_SQUARE,
     "the other root": groups.Square(root=-1),
+    "groups of one's own": (
+        groups.Linear("mean", [[0.5, 0.25, 0.25]]),
+        groups.Quadratic("forms", [np.diag([1.0, -2.0, 1.0]), np.eye(3)[::-1]]),
+    ),
     "a target": targets.limit(groups.PRODUCT, 4) + targets.zonal(4, 3),
     "streamed weights": network.StreamedWeights(3, 50, np.random.default_rng(5)),
     "a spectrum": fisher.spectrum(W, 3, vectors=True),
     "a trajectory": dynamics.flow(W, TARGET, [1.0, 2.0]),
     "a solution": MODEL.solve([1.0 + 0.5j]),
     "random features": QUARTIC,
+    "its rows": QUARTIC.rows,
+    "its outlier": QUARTIC.outlier(50),
+    "a ridge regression": risk.Ridge(3, [40, np.inf], 60, 0.1, power={1: 1.0, 4: 0.25}, noise=0.5),
+    "a ledger": LEDGER,
+    "checks": tuple(LEDGER.checks),
     "an operator": fisher.operator(W),
     "the settings of Table 1": simulate.TABLE_1,
 }
@@ -390,6 +406,16 @@ def use(thing):
         return np.abs(thing.stieltjes)
     if isinstance(thing, resolvent.RandomFeatures):
         return thing.density([0.5, 2.0])
+    if isinstance(thing, resolvent.Rows):
+        return np.append(thing.average(thing.noise), thing.affine)
+    if isinstance(thing, resolvent.Outlier):
+        return np.array([thing.position, thing.spread])
+    if isinstance(thing, risk.Ridge):
+        return thing.risk
+    if isinstance(thing, ledger.Ledger):
+        return use(tuple(thing.checks))
+    if isinstance(thing, ledger.Check):
+        return np.array([thing.sensitivity, *map(ord, repr(thing))])
     if isinstance(thing, np.ndarray):
         return np.array(thing.tolist(), dtype=float).ravel()
     return thing @ V[:, 0]
@@ -401,10 +427,9 @@ def test_copies_are_what_they_copy(name, way):
     thing = OBJECTS[name]
     twin = way(thing)
     assert np.array_equal(use(twin), use(thing))
-    compared = (tuple, groups.Group, targets.Target, fisher.Spectrum, dynamics.Trajectory)
-    if isinstance(thing, (*compared, resolvent.Solution)):
+    if not isinstance(thing, (network.StreamedWeights, LinearOperator, np.ndarray)):
         assert twin == thing
-    if isinstance(thing, (tuple, groups.Group, targets.Target)):
+    if isinstance(thing, (tuple, groups.Group, targets.Target, resolvent.Outlier)):
         assert hash(twin) == hash(thing)
 
 
