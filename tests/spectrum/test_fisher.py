@@ -8,14 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import rng
 from reluspec_lib import features, fisher, groups, sample_weights
 from reluspec_lib.spectrum._kernel import COEFFICIENTS, _fit
 
 OTHER_ROOT = groups.Square(root=-1)
-
-
-def rng(seed=1):
-    return np.random.default_rng(seed)
 
 
 def weights(law, d, m, generator):
@@ -210,28 +207,22 @@ def test_equation_5_leaves_a_negative_remainder_when_an_eigenvalue_is_one_percen
     W = sample_weights(d, 1500, rng())
     changed = groups.ALL[index]
     R = remainder(W, lambda g, d: exact(g, d) * (1.01 if g is changed else 1))
-    assert np.linalg.eigvalsh(R)[0] < -1e-5 * changed.eigenvalue(d)
+    # On a subspace it has no lower eigenvalue than anywhere.
+    Q = np.linalg.qr(changed.eigenvectors(W))[0]
+    assert np.linalg.eigvalsh(Q.T @ R @ Q)[0] < -1e-5 * changed.eigenvalue(d)
 
 
-@pytest.mark.parametrize("d, m", [(3, 2000), (10, 2000)])
+@pytest.mark.parametrize("d, m", [(3, 1000), (10, 1000)])
 def test_the_largest_eigenvalues_of_a_wide_network_are_those_of_the_groups(d, m):
     eigenvalues = np.linalg.eigvalsh(fisher.matrix(sample_weights(d, m, rng())))[::-1]
     first, second = groups.NORM.eigenvalue(d), groups.COORDINATE.eigenvalue(d)
-    assert eigenvalues[0] == pytest.approx(first, rel=10 / math.sqrt(m))
-    assert eigenvalues[1 : d + 1].mean() == pytest.approx(second, rel=5 / math.sqrt(m))
+    assert eigenvalues[0] == pytest.approx(first, rel=7 / math.sqrt(m))
+    assert eigenvalues[1 : d + 1].mean() == pytest.approx(second, rel=3.5 / math.sqrt(m))
     degree_2 = eigenvalues[d + 1 : d * (d + 3) // 2]
     assert degree_2.mean() == pytest.approx(groups.PRODUCT.eigenvalue(d), rel=0.1)
 
 
 # --- numbers and bad input
-
-
-def test_float32_is_kept_and_other_types_become_float64():
-    W = rng().normal(size=(4, 300))
-    J = fisher.matrix(W.astype(np.float32))
-    assert J.dtype == np.float32
-    np.testing.assert_allclose(J, fisher.matrix(W), atol=1e-5)
-    assert fisher.matrix(np.eye(3, dtype=int)).dtype == np.float64
 
 
 def test_weights_are_not_modified():
