@@ -20,7 +20,6 @@ from typing import Any
 import nbformat
 import numpy as np
 import yaml
-from scipy import special, stats
 
 from reluspec_lib import ledger
 from tools.settings import BOOK, find_notebooks
@@ -344,18 +343,16 @@ def pool(values: Sequence[tuple[float, int]]) -> Pooled:
     measured in standard errors; each distance is carried over to the normal variable of the same
     probability.
     """
+    from scipy import special  # it takes longer to load than all the rest
+
     if not values:
         raise ValueError("values must hold at least one simulated check")
     t, draws = np.array(values, dtype=float).T
     # By the lower tail, where probabilities near 0 keep their digits.
     normal = -np.sign(t) * special.ndtri(special.stdtr(draws - 1, -np.abs(t)))
     square = float((normal**2).sum())
-    law = stats.chi2(len(normal))
-    return Pooled(
-        normal,
-        math.sqrt(square / len(normal)),
-        float(2 * min(law.cdf(square), law.sf(square))),
-    )
+    tail = min(special.chdtr(len(normal), square), special.chdtrc(len(normal), square))
+    return Pooled(normal, math.sqrt(square / len(normal)), float(2 * tail))
 
 
 # --- as a program ---------------------------------------------------------------------------
