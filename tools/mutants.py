@@ -135,7 +135,7 @@ def modules() -> list[str]:
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if any(isinstance(node, ast.FunctionDef) for node in nodes):
             parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
-            found.append(".".join(part for part in parts if part != "__init__"))
+            found.append(".".join(part for part in parts if part != "__init__") or "__init__")
     return found
 
 
