@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import special
@@ -134,8 +136,9 @@ class Bulk:
         # Where a density is not there, rounding leaves one next to nothing.
         return np.where(g.imag > 1e-7 * np.pi * np.abs(g), g.imag / np.pi, 0.0)
 
+    @cached_property
     def support(self) -> Array:
-        """Return the intervals outside which the density is zero, shape (k, 2)."""
+        """The intervals outside which the density is zero, shape (k, 2)."""
         if self.quartic is not None:
             return self.quartic.intervals(self._bound) * self.eta
         grid = self._bound * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID)
@@ -156,39 +159,46 @@ class Bulk:
 
     def cdf(self, points: Array) -> Array:
         """Return the cumulative distribution function at real points of any shape."""
+        below, pieces = self._masses
+        result = np.where(points < 0, 0.0, below)
+        for lower, upper, mass in pieces:
+            inside = np.clip(points, lower, upper)
+            share = np.log(inside / lower) / math.log(upper / lower) if lower else inside / upper
+            result += mass(special.betaincinv(_CDF_POWER, _CDF_POWER, np.clip(share, 0, 1)))
+        return np.clip(result, 0, 1)
+
+    @cached_property
+    def _masses(self) -> tuple[float, list[tuple[float, float, Callable[[Array], Array]]]]:
+        """The mass at zero, and intervals with the integral of the density over shares of them."""
         # Here and not above: nothing else needs it, and it takes a good part of the import's time.
         from scipy.interpolate import CubicSpline
 
-        biased = self.quartic is None
+        biased, support = self.quartic is None, self.support
         t = np.linspace(0, 1, _CDF_NODES[biased])
         share = special.betainc(_CDF_POWER, _CDF_POWER, t[1:-1])
         crowding = (t * (1 - t))[1:-1] ** (_CDF_POWER - 1) / special.beta(_CDF_POWER, _CDF_POWER)
-        support = self.support()
         if biased:
             # Rows of every size: what lies below the last decade is taken as a whole.
             support = np.maximum(support, support[0, 1] * 10.0**-_EDGE_DECADES)
             below = self._mass_below(*support[0].tolist())
         else:
             below = self.atom(visible=True)
-        result, total = np.where(points < 0, 0.0, below), below
-        for lower, upper in support:
-            values = np.zeros_like(t)
+        total, pieces = below, []
+        for lower, upper in support.tolist():
             if lower > 0:
                 # Logarithms, since there may be eigenvalues of all sizes.
-                width = math.log(upper / lower)
-                inner = lower * np.exp(width * share)
-                slope = inner * width
-                position = np.log(np.clip(points, lower, upper) / lower) / width
+                inner = lower * (upper / lower) ** share
+                slope = inner * math.log(upper / lower)
             else:
                 inner, slope = upper * share, upper
-                position = np.clip(points, 0, upper) / upper
+            values = np.zeros_like(t)
             values[1:-1] = self.density(inner, self.method) * crowding * slope
             mass = CubicSpline(t, values).antiderivative()
-            result += mass(special.betaincinv(_CDF_POWER, _CDF_POWER, np.clip(position, 0, 1)))
+            pieces.append((lower, upper, mass))
             total += float(mass(1.0))
         if not abs(total - 1) <= _CDF_ERROR[biased]:
             raise ConvergenceError(f"the density integrates, with the atom, to {total:.8f}, not 1")
-        return np.clip(result, 0, 1)
+        return below, pieces
 
     def _mass_below(self, x: float, upper: float) -> float:
         """Return the mass of the eigenvalues below x, from the transform on the line above x."""

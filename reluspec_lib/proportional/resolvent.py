@@ -283,7 +283,7 @@ class RandomFeatures(ByValue):
         The upper edge that belongs to biases within 7.5 standard deviations is given, also for
         activations whose rows grow with the bias, for which there is none in the limit.
         """
-        return self._bulk.support()
+        return self._bulk.support.copy()
 
     def atom(self) -> float:
         """Return the mass of the bulk of M at zero, the share of its rank that is missing.
