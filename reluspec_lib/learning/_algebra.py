@@ -67,9 +67,7 @@ class Combination:
             raise ValueError(f"targets must have one dimension, got {self._d} and {other._d}")
         both = np.concatenate([self._positions, other._positions])
         positions, where = np.unique(both, return_inverse=True)
-        values = np.zeros(len(positions))
-        with np.errstate(over="ignore"):
-            np.add.at(values, where, np.concatenate([self._values, other._values]))
+        values = np.bincount(where, np.concatenate([self._values, other._values]), len(positions))
         terms = {name: a + self._terms.get(name, 0.0) for name, a in other._terms.items()}
         return self._of(self._d, positions, values, {**self._terms, **terms})
 
@@ -126,10 +124,8 @@ def checked(group: Group) -> Group:
 
 def coordinates(group: Group, d: int) -> Array:
     """Return the coefficients of the limit functions of a group, one in each row."""
-    columns = range(checked(group).size(d))
-    return np.array([expanded(group.form(d, column)) for column in columns]).reshape(
-        -1, d * (d + 3) // 2
-    )
+    rows = [expanded(group.form(d, column)) for column in range(checked(group).size(d))]
+    return np.reshape(rows, (len(rows), d * (d + 3) // 2))
 
 
 def along(group: Group, d: int, coefficients: Array) -> Array:
