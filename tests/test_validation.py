@@ -293,3 +293,67 @@ def test_steps_are_whole_numbers():
     refused(message, v.check_times, "steps", [1.0], integers=True)
     message = "steps must be integers >= 0 in increasing order, got [2, 1]"
     refused(message, v.check_times, "steps", [2, 1], integers=True)
+
+
+# --- what a ledger is given
+
+
+@pytest.mark.parametrize(
+    "value, dtype",
+    [(1, float), ([True, 2], float), ([1j], complex), ([Fraction(1, 2)], float)],
+)
+def test_numbers_of_any_kind_become_float64_or_complex128(value, dtype):
+    found = v.check_numbers("values", value)
+    assert found.dtype == dtype
+    assert found.tolist() == np.asarray(value, dtype).tolist()
+    assert v.check_numbers("values", np.array([2, 1j], object)).tolist() == [2, 1j]
+
+
+@pytest.mark.parametrize("value", ["1", ["a"], [[1], [1, 2]], MASKED, {1: 2}], ids=repr)
+def test_what_holds_no_numbers_is_refused(value):
+    refused(f"values must be an array of numbers, got {value!r}", v.check_numbers, "values", value)
+
+
+@pytest.mark.parametrize("value", [[], [1.0, NAN], [np.inf], [complex(0, NAN)]])
+def test_numbers_are_some_and_finite(value):
+    array = np.array(value)
+    message = f"values must be a non-empty array of finite numbers, got {array!r}"
+    refused(message, v.check_numbers, "values", array)
+
+
+def test_complex_numbers_are_refused_where_real_ones_are_needed():
+    for value in ([1j], [1 + 0j]):
+        refused(f"x must be real numbers, got {value!r}", v.check_numbers, "x", value, real=True)
+    assert v.check_numbers("x", [1.0], real=True).tolist() == [1.0]
+
+
+def test_draws_are_rows():
+    assert v.check_draws("x", np.ones(3), 3).shape == (3,)
+    assert v.check_draws("x", np.ones((4, 2)), 3, 2).shape == (4, 2)
+    refused("x must have shape (draws,) with draws >= 3, got shape ()", v.check_draws, "x", 1, 3)
+    for value, shape in ((np.ones(2), "(2,)"), (np.ones((3, 1)), "(3, 1)")):
+        message = f"x must have shape (draws,) with draws >= 3, got shape {shape}"
+        refused(message, v.check_draws, "x", value, 3)
+    message = "x must have shape (draws, 2) with draws >= 3, got shape (3, 1)"
+    refused(message, v.check_draws, "x", np.ones((3, 1)), 3, 2)
+    refused("x must be real numbers, got [1j]", v.check_draws, "x", [1j], 1)
+
+
+def test_enclosures_are_pairs_in_order():
+    lower, upper = v.check_enclosures("e", [[1, 2], [3, 3]], (2,))
+    assert (lower.tolist(), upper.tolist()) == ([1, 3], [2, 3])
+    message = "e must have shape (2, 2), got shape (1, 2)"
+    refused(message, v.check_enclosures, "e", [[1, 2]], (2,))
+    message = "e must be pairs of a lower and an upper bound, got [[1, 2], [4, 3]]"
+    refused(message, v.check_enclosures, "e", [[1, 2], [4, 3]], (2,))
+    refused("e must be real numbers, got [1j, 2]", v.check_enclosures, "e", [1j, 2], ())
+
+
+@pytest.mark.parametrize("value, labels", [("a", ("a",)), (["a", "b"], ("a", "b")), ((), ())])
+def test_labels_become_a_tuple(value, labels):
+    assert v.check_labels(value) == labels
+
+
+@pytest.mark.parametrize("value", ["", [""], ["a", 3], None, 3, {"a"}, [["a"]]], ids=repr)
+def test_what_is_no_label_is_refused(value):
+    refused(f"covers must be labels of equations, got {value!r}", v.check_labels, value)
