@@ -60,7 +60,7 @@ def leading(d: int, m: int, tolerance: float, pairs: int) -> None:
     if d > 10:
         return
     add("spectrum", "eigsh, J given", d, m, error, **common, **compare(ours, eigsh, pairs))
-    block = np.hstack([group.eigenvectors(W) for group in groups.ALL])
+    block = groups.Basis(groups.ALL, d).eigenvectors(W)
 
     def lobpcg() -> Any:
         return scipy.sparse.linalg.lobpcg(fisher.operator(W), block, tol=1e-8, maxiter=40)
