@@ -11,6 +11,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from helpers import run_python
 from reluspec_lib.width import _checkpoint
 from reluspec_lib.width._checkpoint import Checkpoint
 from tools.settings import ROOT
@@ -182,7 +183,6 @@ def test_an_empty_file_is_a_checkpoint_that_was_not_begun(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from reluspec_lib.width._checkpoint import Checkpoint
-from reluspec_lib._validation import spawn_seeds
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
@@ -198,10 +198,9 @@ print(*checkpoint.results)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="Unix only: limits of files")
 def test_a_full_disk_loses_no_result_that_was_taken(tmp_path):
-    command = [sys.executable, "-c", FULL_DISK, tmp_path / "sweep"]
-    taken = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert list(stored(tmp_path / "sweep", {"n": 3})) == taken.split()
-    assert 1 < len(taken.split()) < 100
+    taken = run_python(FULL_DISK, tmp_path / "sweep").split()
+    assert list(stored(tmp_path / "sweep", {"n": 3})) == taken
+    assert 1 < len(taken) < 100
 
 
 HOLDER = """
