@@ -509,6 +509,11 @@ def test_arguments_of_any_shape(model):
     assert model.stieltjes(1j).shape == ()
     assert model.density([[0.5, 1.0]]).shape == (1, 2)
     assert model.cdf(1).shape == ()
+    # What comes back is the caller's own.
+    support = model.support()
+    expected = support.tolist()
+    support[:] = 0
+    assert model.support().tolist() == expected
     assert repr(model) == (
         "RandomFeatures(eta=0.340845, zeta=0.25, phi=0.5, psi=0.8, kinds of row: 1)"
     )
