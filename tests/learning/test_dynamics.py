@@ -66,6 +66,24 @@ def by_loop(A, b, start, step, count):
     return v
 
 
+# --- arguments
+
+W0, TARGET = np.ones((3, 4)) + np.eye(3, 4), targets.limit(groups.NORM, 3)
+X0, Y0 = np.ones((5, 3)), np.ones(5)
+
+# What each function takes, and what a change of it gives.
+USUAL = {
+    "flow": {"W": W0, "target": TARGET, "times": [1.0]},
+    "descent": {"W": W0, "target": TARGET, "step": 0.1, "steps": [1]},
+    "sgd": {"W": W0, "target": TARGET, "step": 0.01, "steps": [1], "batch": 2, "rng": 1},
+    "largest_step": {"W": W0},
+}
+
+
+def call(function, change):
+    return getattr(dynamics, function)(**(USUAL[function] | change))
+
+
 # --- gradient flow
 
 
@@ -207,19 +225,13 @@ def test_the_scale_of_the_inputs_and_of_discrete_steps(size):
 
 @pytest.mark.parametrize("size", [1e-200, 1e-320, 1e200])
 def test_sizes_whose_squares_are_no_numbers_are_refused(size):
-    W, target, (x, y), _, _ = setting("small sample")
-    for call in (
-        lambda: dynamics.flow(size * W, target, [1.0]),
-        lambda: dynamics.descent(size * W, target, 0.1, [1]),
-        lambda: dynamics.sgd(size * W, target, 0.1, [1], 2, 1),
-        lambda: dynamics.largest_step(size * W),
-    ):
+    for function in USUAL:
         with pytest.raises(ValueError, match=r"^W must have its largest entry between 1e-150"):
-            call()
+            call(function, {"W": size * W0})
     with pytest.raises(ValueError, match=r"^x must have its largest entry between 1e-150"):
-        dynamics.flow(W, target, [1.0], sample=(size * x, y))
+        call("flow", {"sample": (size * X0, Y0)})
     with pytest.raises(ValueError, match=r"^x must have its largest entry"):
-        dynamics.largest_step(1e100 * W, x=1e100 * x)
+        call("largest_step", {"W": 1e100 * W0, "x": 1e100 * X0})
 
 
 def test_huge_responses_are_learned_too():
@@ -607,19 +619,17 @@ def test_numbers_that_are_not_real_are_refused_by_name(bad):
 
     if isinstance(bad, np.datetime64):
         of = lambda array: np.full(np.shape(array), bad)  # noqa: E731
-    W, target, (x, y), _, _ = setting("small sample")
-    v = np.ones(M)
-    for name, call in {
-        "W": lambda: dynamics.flow(of(W), target, [1.0]),
-        "target": lambda: dynamics.flow(W, of(v), [1.0]),
-        "times": lambda: dynamics.flow(W, target, of(np.ones(1))),
-        "start": lambda: dynamics.flow(W, target, [1.0], start=of(v)),
-        "x": lambda: dynamics.descent(W, target, 0.1, [1], sample=(of(x), y)),
-        "y": lambda: dynamics.descent(W, target, 0.1, [1], sample=(x, of(y))),
-        "steps": lambda: dynamics.sgd(W, target, 0.1, of(np.ones(1)), 1, 1),
-    }.items():
+    for name, function, change in (
+        ("W", "flow", {"W": of(W0)}),
+        ("target", "flow", {"target": of(np.ones(4))}),
+        ("times", "flow", {"times": of(np.ones(1))}),
+        ("start", "flow", {"start": of(np.ones(4))}),
+        ("x", "descent", {"sample": (of(X0), Y0)}),
+        ("y", "descent", {"sample": (X0, of(Y0))}),
+        ("steps", "sgd", {"steps": of(np.ones(1))}),
+    ):
         with pytest.raises(ValueError, match=rf"^{name} must "):
-            call()
+            call(function, change)
 
 
 def test_float32_weights_are_taken_in_float64():
@@ -630,17 +640,6 @@ def test_float32_weights_are_taken_in_float64():
 
 
 # --- messages
-
-W0, TARGET = np.ones((3, 4)) + np.eye(3, 4), targets.limit(groups.NORM, 3)
-X0, Y0 = np.ones((5, 3)), np.ones(5)
-
-# What each function takes, and what a change of it gives.
-USUAL = {
-    "flow": {"W": W0, "target": TARGET, "times": [1.0]},
-    "descent": {"W": W0, "target": TARGET, "step": 0.1, "steps": [1]},
-    "sgd": {"W": W0, "target": TARGET, "step": 0.01, "steps": [1], "batch": 2, "rng": 1},
-    "largest_step": {"W": W0},
-}
 
 
 @pytest.mark.parametrize(
@@ -676,7 +675,7 @@ USUAL = {
 )
 def test_wrong_arguments_are_named(function, change, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        getattr(dynamics, function)(**(USUAL[function] | change))
+        call(function, change)
 
 
 @pytest.mark.parametrize("method", ["along", "error", "predicted"])
