@@ -146,10 +146,12 @@ class Product:
         limits = np.finfo(V.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = self.norms[:, None] * V
-            sizes = np.append(np.abs(scaled).max(axis=0), self.norms.max())
+            largest = np.maximum(scaled.max(axis=0), -scaled.min(axis=0))
+            sizes = np.append(largest, self.norms.max())
             # Far from the ends of the range nothing overflows on the way, and nothing is lost.
             if sizes.min() > limits.tiny / limits.eps**2 and sizes.max() < limits.max**0.5 / 2**52:
-                result = self._sums(scaled)[0] * self.norms[:, None]
+                result = self._sums(scaled)[0]
+                result *= self.norms[:, None]
             else:
                 result = self._with_powers_apart(V)
         if not np.isfinite(result).all() and np.isfinite(V).all():
@@ -159,7 +161,8 @@ class Product:
     def with_size(self, V: Array) -> tuple[Array, float]:
         """Return J V and the sum of the squared entries of J, for W and V of moderate size."""
         total, size = self._sums(self.norms[:, None] * V, with_size=True)
-        return total * self.norms[:, None], size
+        total *= self.norms[:, None]
+        return total, size
 
     def _with_powers_apart(self, V: Array) -> Array:
         """Return J V, where only a value that is itself too large or too small leaves the range."""
