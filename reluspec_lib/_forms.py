@@ -58,16 +58,21 @@ class Form(NamedTuple):
             return a
         return self.image(np.eye(self.d))
 
-    def _second_moment(self, z: Array, norms: Array) -> Array:
-        """Return E[(sqrt(m) v_j ReLU(g . x))^2], g = sqrt(m) w, for the columns x of z."""
-        part, c = self.block @ z[self.axes], self.multiple
+    def second_moment(self, z: Array, norms: Array) -> Array:
+        """Return E[(sqrt(m) v_j ReLU(g . x))^2], g = sqrt(m) w, for the columns x of z, shape (n,).
+
+        For axes of shape (k, K), those of K forms with one block, it has the shape (K, n).
+        """
+        entries, multiple = z[self.axes], self.multiple
+        part = np.tensordot(self.block, entries, 1)
         if self.block.ndim == 1:
             linear: Array = self.block @ self.block / 2 * norms**2 + part**2
             return linear
-        inner = np.einsum("kn,kn->n", part, z[self.axes])
-        images = np.einsum("kn,kn->n", part, part) + c * (2 * inner + c * norms**2)
-        second = (self.trace**2 + 2 * self.square + 4 * self.trace * c) * norms**2
-        moment: Array = (second + 4 * self.trace * inner + 8 * images) / (2 * (self.d + 4))
+        trace, inner = self.trace, np.einsum("k...,k...->...", part, entries)
+        images = np.einsum("k...,k...->...", part, part)
+        images += multiple * (2 * inner + multiple * norms**2)
+        constant = (trace**2 + 2 * self.square + 4 * trace * multiple) * norms**2
+        moment: Array = (constant + 4 * trace * inner + 8 * images) / (2 * (self.d + 4))
         return moment
 
 
@@ -282,9 +287,13 @@ class Group(ABC):
 
     def _variance(self, z: Array, norms: Array, positions: Array) -> Array:
         s2 = -(self._limit(z, norms, positions) ** 2)
-        for row, position in zip(s2, positions, strict=True):
-            row += self._form_at(len(z), position)._second_moment(z, norms)
+        if len(positions):
+            s2 += self._second_moments(z, norms, positions)
         return s2
+
+    def _second_moments(self, z: Array, norms: Array, positions: Array) -> Array:
+        forms = (self._form_at(len(z), position) for position in positions)
+        return np.array([form.second_moment(z, norms) for form in forms])
 
     @abstractmethod
     def _size(self, d: int) -> int: ...

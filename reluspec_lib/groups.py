@@ -63,6 +63,13 @@ class _Sparse(Group):
         multiple, axes, block = self._parts(d, np.array([position]))
         return Form(d, multiple, np.array([int(axis[0]) for axis in axes], np.intp), block)
 
+    def _second_moments(self, z: Array, norms: Array, positions: Array) -> Array:
+        multiple, axes, block = self._parts(len(z), positions)
+        every = np.empty((len(axes), len(positions)), np.intp)
+        for row, axis in zip(every, axes, strict=True):
+            row[:] = axis
+        return Form(len(z), multiple, every, block).second_moment(z, norms)
+
     def _values(self, z: Array, norms: Array, positions: Array, factor: float) -> Array:
         if not len(positions):
             return np.empty((0, z.shape[1]), z.dtype)

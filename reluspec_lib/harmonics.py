@@ -154,12 +154,15 @@ def relu_coefficient(d: int, k: int) -> float:
     (0.25, 0.16666666666666666, 0.0)
     """
     d, k = _check_degree(d, k)
-    if k == 1:
-        return 1 / (2 * d)
+    return 1 / (2 * d) if k == 1 else sphere.relu_mean(d) * _ratio(d, k)
+
+
+def _ratio(d: int, k: int) -> float:
+    """Return b_k / b_0 for a degree other than 1."""
     if k % 2:
         return 0.0
     steps = np.arange(0.0, k, 2)
-    return sphere.relu_mean(d) * float(np.prod((1 - steps) / (steps + float(d) + 1)))
+    return float(np.prod((1 - steps) / (steps + float(d) + 1)))
 
 
 def eigenvalue(d: int, k: int) -> float:
@@ -190,9 +193,9 @@ def eigenvalue(d: int, k: int) -> float:
     >>> round(eigenvalue(3, 0), 12), round(eigenvalue(3, 1), 12)
     (0.5625, 0.25)
     """
-    coefficient = relu_coefficient(d, k)
+    d, k = _check_degree(d, k)
     # At degree 1 it is 1/4, but d times a rounded 1/(2d) is not 1/2 at every d.
-    return 0.25 if k == 1 else (d * coefficient) ** 2
+    return 0.25 if k == 1 else (d * sphere.relu_mean(d) * _ratio(d, k)) ** 2
 
 
 def share(d: int, kmax: int) -> float:
