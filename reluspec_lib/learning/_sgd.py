@@ -51,8 +51,8 @@ def sgd(
 
     Returns
     -------
-    dict of int to ndarray
-        At the degrees of ``power`` and 0, 1, 2, 4, ... up to 128, the mean risk after those steps,
+    dict
+        An array for each degree of ``power`` and 0, 1, 2, 4, ... up to 128: mean risks after the steps,
         in the shape of ``steps``; it grows without bound above :func:`stable_step`.
 
     Raises

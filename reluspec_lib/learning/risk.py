@@ -76,8 +76,9 @@ class Ridge(ByValue):
         Excess risk, in the shape to which m, n and alpha broadcast; ``inf`` where it has no bound.
     bias, variance : ndarray
         Its parts without noise of labels, and by that noise.
-    by_degree : dict of int to ndarray
-        The part of the risk at each degree of ``power``; what is missing lies at other degrees.
+    by_degree : dict
+        An array for each degree of ``power``: the part of the risk there; what is missing lies at
+        other degrees.
     effective_dimension : ndarray
         D, below m and n.
 
