@@ -52,8 +52,8 @@ def sgd(
     Returns
     -------
     dict
-        An array for each degree of ``power`` and 0, 1, 2, 4, ... up to 128: mean risks after the steps,
-        in the shape of ``steps``; it grows without bound above :func:`stable_step`.
+        An array for each degree of ``power`` and 0, 1, 2, 4, ... up to 128: mean risks after those
+        steps, in the shape of ``steps``; they grow without bound above :func:`stable_step`.
 
     Raises
     ------
