@@ -46,6 +46,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _short(value: Any) -> str:
     """Return arrays of more than one number by dtype and shape."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_short(entry)}' for key, entry in value.items())}}}"
     if isinstance(value, np.ndarray):
         return repr(value.item()) if value.size == 1 else f"<{value.dtype} {value.shape}>"
     return f"{value:.3g}" if isinstance(value, float) else repr(value)

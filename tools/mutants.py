@@ -50,7 +50,6 @@ TESTS = {
     "_check": ["test_ledger"],
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
-    "_values": ["proportional/test_resolvent", "proportional/test_simulated_spectra"],
     "learning._algebra": ["learning/test_targets"],
     "learning._equivalent": ["learning/test_risk"],
     "learning._loss": ["learning/test_dynamics"],
