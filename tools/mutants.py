@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,8 @@ __all__ = ["EQUIVALENT", "STORED", "TESTS", "Mutant", "digest", "main", "modules
 PACKAGE = "reluspec_lib"
 STORED = BOOK / "record" / "mutants.json"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.yml"
+# The module of entries that hold in all modules: a part of a line and what it may become.
+EVERYWHERE = "everywhere"
 # What the tests of the library read besides themselves.
 COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book", "conftest.py", "pyproject.toml")
 
@@ -114,11 +117,19 @@ class Mutant:
     def matches(self, entry: dict[str, Any]) -> bool:
         """Return whether an entry of the list of equivalent mutants speaks of this one."""
         becomes = entry["becomes"] if isinstance(entry["becomes"], list) else [entry["becomes"]]
+        if entry["module"] == EVERYWHERE:
+            parts = [_bare(self.was.replace(entry["was"], change)) for change in becomes]
+            return entry["was"] in self.was and _bare(self.becomes) in parts
         return (
             entry["function"] == self.function
             and entry["was"].strip() == self.was
             and self.becomes in [change.strip() for change in becomes]
         )
+
+
+def _bare(code: str) -> str:
+    """Return code without blanks and without commas before a bracket."""
+    return re.sub(r",(?=[)\]])", "", re.sub(r"\s", "", code))
 
 
 def source(module: str) -> Path:
@@ -255,7 +266,7 @@ def read_results(folder: Path, module: str) -> list[Mutant]:
 def equivalent(module: str) -> list[dict[str, Any]]:
     """Return the entries of the list of equivalent mutants that speak of a module."""
     entries = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or []
-    return [entry for entry in entries if entry["module"] == module]
+    return [entry for entry in entries if entry["module"] in (module, EVERYWHERE)]
 
 
 def run(module: str, jobs: int, *, fresh: bool) -> list[Mutant]:
@@ -309,7 +320,7 @@ def report(
     if kinds:
         print("\nsurvivors:", ", ".join(f"{name} {count}" for name, count in kinds.most_common()))
     for entry in equivalent(module):
-        if not any(mutant.matches(entry) for mutant in mutants):
+        if entry["module"] != EVERYWHERE and not any(mutant.matches(entry) for mutant in mutants):
             print(f"no mutant matches: {entry}")
     if left_out := decorated(module):
         print(f"not mutated, for they are decorated: {', '.join(left_out)}")

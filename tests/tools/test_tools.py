@@ -327,7 +327,8 @@ def test_every_module_has_tests_and_every_score_a_module():
 def test_a_score_leaves_out_equivalent_mutants(tmp_path, monkeypatch):
     entries = tmp_path / "equivalent.yml"
     entries.write_text(
-        "- {module: sphere, function: f, was: a < b, becomes: [a <= b, a != b], reason: one point}"
+        "- {module: sphere, function: f, was: a < b, becomes: [a <= b, a != b], reason: one point}\n"
+        "- {module: everywhere, was: c=True, becomes: [c=False, ''], reason: it says what holds}"
     )
     monkeypatch.setattr(mutants, "EQUIVALENT", entries)
     found = [
@@ -336,12 +337,19 @@ def test_a_score_leaves_out_equivalent_mutants(tmp_path, monkeypatch):
         mutants.Mutant("x_f__mutmut_3", "f", "a < b", "a > b", 0),
         mutants.Mutant("x_g__mutmut_1", "g", "a < b", "a <= b", 33),
         mutants.Mutant("x_g__mutmut_2", "g", "", "", -24),
+        mutants.Mutant("x_h__mutmut_1", "h", "k(a, c=True)", "k(a, c=False)", 0),
+        mutants.Mutant("x_h__mutmut_2", "h", "k(a, c=True)", "k(a, )", 0),
+        mutants.Mutant("x_h__mutmut_3", "h", "k(a, c=True)", "k(b, c=True)", 0),
     ]
     monkeypatch.setattr(mutants, "digest", lambda module, root: "0")
     row, alive = mutants.score("sphere", found)
-    assert [mutant.name for mutant in alive] == ["x_f__mutmut_3", "x_g__mutmut_1"]
-    assert (row["mutants"], row["killed"], row["equivalent"]) == (5, 2, 1)
-    assert (row["out_of_time"], row["score"]) == (1, 0.5)
+    assert [mutant.name for mutant in alive] == [
+        "x_f__mutmut_3",
+        "x_g__mutmut_1",
+        "x_h__mutmut_3",
+    ]
+    assert (row["mutants"], row["killed"], row["equivalent"]) == (8, 2, 3)
+    assert (row["out_of_time"], row["score"]) == (1, 0.4)
 
 
 def test_the_hash_of_a_module_is_that_of_its_code(tmp_path):
