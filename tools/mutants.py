@@ -50,7 +50,7 @@ COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book", "conftest.py", "pypro
 # The unit tests of each module, where they are not tests/<room>/test_<module>.py.
 TESTS = {
     "__init__": ["test_network"],
-    "_check": ["test_ledger"],
+    "_check": ["test_check", "test_ledger"],
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
     "learning._algebra": ["learning/test_targets"],
@@ -69,7 +69,7 @@ TESTS = {
     "proportional._outlier": ["proportional/test_resolvent"],
     "proportional._quartic": ["proportional/test_resolvent"],
     "proportional._rows": ["proportional/test_resolvent"],
-    "record._exact": ["test_ledger"],
+    "record._exact": ["test_check", "test_ledger"],
     "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum._leading": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum.fisher": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
