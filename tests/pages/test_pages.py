@@ -43,6 +43,17 @@ def all_pages():
     return sorted(path for path in pages if path != HTML / "index.html")
 
 
+def page_of(name):
+    """Return the built page of a notebook or page, in whichever room it stands."""
+    (page,) = (HTML / "book").rglob(f"{name}.html")
+    return page
+
+
+def link_between(name, other, anchor):
+    """Return how a page links to an anchor of another one."""
+    return f"{os.path.relpath(page_of(other), page_of(name).parent)}#{anchor}"
+
+
 def written_pages():
     """Return the pages that come from a source in book/."""
     return [path for path in all_pages() if path.stem not in GENERATED]
@@ -344,7 +355,7 @@ def to_verify():
 
 def test_verification_page_lists_every_statement_once_and_in_order():
     """Given statements.yml, the page has one row for each statement to verify."""
-    table = article_of(HTML / "book" / "verification.html").select_one("table.verification-table")
+    table = article_of(page_of("verification")).select_one("table.verification-table")
     rows = table.select("tbody tr")
     assert [row["id"] for row in rows] == [f"verified-{item['id']}" for item in to_verify()]
 
@@ -352,7 +363,7 @@ def test_verification_page_lists_every_statement_once_and_in_order():
 @pytest.mark.parametrize("item", to_verify(), ids=lambda item: item["id"])
 def test_verification_page_agrees_with_the_ledgers(item):
     """Given the ledgers stored in the notebooks, the page shows their status and numbers."""
-    row = article_of(HTML / "book" / "verification.html").find(id=f"verified-{item['id']}")
+    row = article_of(page_of("verification")).find(id=f"verified-{item['id']}")
     cells = row.find_all("td")
     if item["id"] not in RECORDS:
         assert [text_of(cell) for cell in cells[1:]] == ["no chapter yet"]
@@ -365,13 +376,13 @@ def test_verification_page_agrees_with_the_ledgers(item):
     expected = [shown_number(record[key]) for key in ("worst_error", "sensitivity", "rate")]
     assert [text_of(cell) for cell in cells[4:]] == expected
     links = [link["href"] for link in cells[0].select("a.reference")]
-    anchor = place_of(item["id"], article_of(HTML / "book" / f"{chapter}.html"))["id"]
-    assert f"{chapter}.html#{anchor}" in links
+    anchor = place_of(item["id"], article_of(page_of(chapter)))["id"]
+    assert link_between("verification", chapter, anchor) in links
 
 
 def test_verification_page_says_what_each_statement_rests_on():
     """Given statements.yml, each row of the page names what is assumed and links what is used."""
-    article = article_of(HTML / "book" / "verification.html")
+    article = article_of(page_of("verification"))
     for item in to_verify():
         ground = article.find(id=f"verified-{item['id']}").select_one(".item-ground")
         assert text_of(ground).startswith("Assumes ")
@@ -380,7 +391,7 @@ def test_verification_page_says_what_each_statement_rests_on():
 
 def test_verification_page_lists_what_is_not_verified():
     """Given statements.yml, what it says is open, cited or not treated stands on the page."""
-    table = article_of(HTML / "book" / "verification.html").select_one("table.open-table")
+    table = article_of(page_of("verification")).select_one("table.open-table")
     shown = {row["id"]: text_of(row.find_all("td")[1]) for row in table.select("tbody tr")}
     assert shown == {f"open-{i['id']}": i["state"] for i in STATEMENTS if i.get("state")}
     assert len(shown) > 5
@@ -388,7 +399,7 @@ def test_verification_page_lists_what_is_not_verified():
 
 def test_verification_page_shows_all_simulated_checks_together():
     """Given the ledgers, the figure has their number, and words for who does not see it."""
-    article = article_of(HTML / "book" / "verification.html")
+    article = article_of(page_of("verification"))
     figure = article.select_one("figure.record-figure")
     found = [row for path in NOTEBOOKS for row in book_record.rows([path])]
     pooled = book_record.pool(book_record.simulated(found))
@@ -402,7 +413,7 @@ def test_verification_page_shows_all_simulated_checks_together():
 def test_verification_page_shows_the_mutation_scores():
     """Given the stored scores, the page has a row for each module of the library."""
     stored = book_record.scores(BOOK / "record" / "mutants.json")
-    table = article_of(HTML / "book" / "verification.html").select_one("table.mutation-table")
+    table = article_of(page_of("verification")).select_one("table.mutation-table")
     rows = [[text_of(cell) for cell in row.find_all("td")] for row in table.select("tbody tr")]
     assert [row[0] for row in rows] == mutants.modules()
     for module, *row in rows:
@@ -422,7 +433,7 @@ UNCOVERED = book_record.load_equations()
 @pytest.mark.parametrize("label", LABELS)
 def test_the_number_of_an_equation_says_what_covers_it(label):
     """Given a labelled equation, its number leads to a row that covers it, or says why not."""
-    page = HTML / "book" / f"{LABELS[label]}.html"
+    page = page_of(LABELS[label])
     place = article_of(page).find(id=f"equation-{label}")
     assert place is not None, f"no equation {label} on {page.name}"
     number = place.select_one(".eqno")
@@ -437,7 +448,7 @@ def test_the_number_of_an_equation_says_what_covers_it(label):
     assert (page.parent / target if target else page).stem == rows[anchor].chapter
     assert re.fullmatch(r"\(\d+(\.\d+)*\)", link.get_text())
     assert re.match(r"checked: \d+ (certified|symbolic|numeric|simulated|rate)", link["title"])
-    row = article_of(HTML / "book" / f"{rows[anchor].chapter}.html").find("tr", id=anchor)
+    row = article_of(page_of(rows[anchor].chapter)).find("tr", id=anchor)
     assert rows[anchor].check["name"] in row.get_text()
 
 
@@ -450,7 +461,7 @@ def place_of(statement, article):
 def test_badge_stands_under_its_statement_and_agrees_with_the_ledger(statement):
     """Given a verified statement, its badge follows it in its chapter and tells the same."""
     chapter, record = RECORDS[statement]
-    place = place_of(statement, article_of(HTML / "book" / f"{chapter}.html"))
+    place = place_of(statement, article_of(page_of(chapter)))
     badge = place.find_next(class_="verified")
     assert badge is not None, f"no badge after {statement}"
     layers = [text_of(layer) for layer in badge.select(".layer")]
@@ -458,7 +469,9 @@ def test_badge_stands_under_its_statement_and_agrees_with_the_ledger(statement):
     assert layers == wanted
     assert badge["role"] == "group"
     assert badge["aria-label"].startswith("Verification of")
-    assert badge.select_one("a")["href"] == f"verification.html#verified-{statement}"
+    assert badge.select_one("a")["href"] == link_between(
+        chapter, "verification", f"verified-{statement}"
+    )
     between = place.find_all_next(class_=["theorem", "lemma", "verified"])
     assert between[0] is badge, f"another statement stands between {statement} and its badge"
 
@@ -477,7 +490,7 @@ def test_landing_page_shows_the_status_of_the_main_results():
 
 def test_crosswalk_lists_every_item_of_the_paper():
     """Given statements.yml, the crosswalk has a row for each item, with its address and state."""
-    rows = article_of(HTML / "book" / "crosswalk.html").select("table tbody tr")
+    rows = article_of(page_of("crosswalk")).select("table tbody tr")
     assert sorted(row["id"] for row in rows) == sorted(f"paper-{i['id']}" for i in STATEMENTS)
     for row in rows:
         address = row.find_all("td")[1]
@@ -494,7 +507,7 @@ def test_crosswalk_lists_every_item_of_the_paper():
 def test_every_ledger_table_of_a_notebook_is_on_its_page():
     """Given the notebooks, each ledger they show is a table in the built page."""
     for path in NOTEBOOKS:
-        tables = article_of(HTML / "book" / f"{path.stem}.html").select("table.reluspec-ledger")
+        tables = article_of(page_of(path.stem)).select("table.reluspec-ledger")
         assert len(tables) == len(ledger.read(path)), path.name
 
 
@@ -504,7 +517,7 @@ def test_every_ledger_table_of_a_notebook_is_on_its_page():
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_can_be_downloaded(notebook):
     """Given a chapter, its page links to the notebook, and the copy is the notebook."""
-    page = HTML / "book" / f"{notebook.stem}.html"
+    page = page_of(notebook.stem)
     links = [a["href"] for a in soup_of(page).select("a[href$='.ipynb']")]
     assert links, "no download link"
     copy = (page.parent / unquote(links[0])).resolve()
@@ -514,7 +527,7 @@ def test_notebook_can_be_downloaded(notebook):
 def test_every_output_of_a_notebook_is_on_its_page():
     """Given the notebooks, their printed lines and their figures are all in the built pages."""
     for path in NOTEBOOKS:
-        article = article_of(HTML / "book" / f"{path.stem}.html")
+        article = article_of(page_of(path.stem))
         text, pictures = article.get_text(), len(article.select("img"))
         cells = json.loads(path.read_text("utf-8"))["cells"]
         for output in (output for cell in cells for output in cell.get("outputs", [])):
