@@ -327,7 +327,7 @@ def test_every_module_has_tests_and_every_score_a_module():
 def test_a_score_leaves_out_equivalent_mutants(tmp_path, monkeypatch):
     entries = tmp_path / "equivalent.yml"
     entries.write_text(
-        "- {module: sphere, function: f, was: a < b, becomes: [a <= b, a != b], reason: one point}\n"
+        "- {module: sphere, function: f, was: a < b, becomes: [a <= b, a != b], reason: point}\n"
         "- {module: everywhere, was: c=True, becomes: [c=False, ''], reason: it says what holds}"
     )
     monkeypatch.setattr(mutants, "EQUIVALENT", entries)
