@@ -157,7 +157,7 @@ def test_dimensions_of_a_small_type_do_not_overflow():
     )
 
 
-@pytest.mark.parametrize("start, stop", [(0, 0), (3, 2), (0, 48), (47, 48)])
+@pytest.mark.parametrize("start, stop", [(0, 0), (3, 3), (3, 2), (0, 48), (47, 48)])
 def test_columns_outside_the_weights_are_refused(start, stop):
     with pytest.raises(ValueError, match=r"(start and )?stop must be "):
         StreamedWeights(3, 47, rng()).columns(start, stop)
@@ -167,3 +167,29 @@ def test_columns_outside_the_weights_are_refused(start, stop):
 def test_columns_that_are_no_positions_are_refused(start, stop):
     with pytest.raises(ValueError, match=r"^(start|stop) must be an integer >= "):
         StreamedWeights(3, 47, rng()).columns(start, stop)
+
+
+def test_other_weights_have_another_hash():
+    assert len({hash(StreamedWeights(3, m, seed)) for m in (4, 5) for seed in (1, 2)}) == 4
+
+
+@pytest.mark.parametrize("d, m", [(1, 1), (3, 47), (_weights._STREAM_ENTRIES, 3), (7, 700_000)])
+def test_blocks_are_all_units_once_in_pieces_of_a_few_megabytes(d, m):
+    if d > 100:
+        W = np.broadcast_to(np.arange(3.0), (d, m))
+    else:
+        W = np.arange(float(d * m)).reshape(d, m)
+    blocks = list(_weights.in_blocks(W))
+    width = max(_weights._STREAM_ENTRIES // d, 1)
+    assert [block.shape[1] for block in blocks[:-1]] == [width] * (len(blocks) - 1)
+    assert sum(block.shape[1] for block in blocks) == m
+    starts = np.cumsum([0, *(block.shape[1] for block in blocks)])
+    for start, block in zip(starts, blocks, strict=False):
+        np.testing.assert_array_equal(block[:1], W[:1, start : start + block.shape[1]])
+
+
+def test_blocks_of_streamed_weights_are_theirs():
+    W = StreamedWeights(100, 30_000, 1)
+    blocks = list(_weights.in_blocks(W))
+    assert len(blocks) > 1
+    np.testing.assert_array_equal(np.hstack(blocks), W.columns(0, 30_000))

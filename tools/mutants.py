@@ -53,6 +53,7 @@ TESTS = {
     "_check": ["test_check", "test_ledger"],
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
+    "_weights": ["test_weights", "test_network"],
     "learning._algebra": ["learning/test_targets"],
     "learning._equivalent": ["learning/test_risk"],
     "learning._loss": ["learning/test_dynamics"],
