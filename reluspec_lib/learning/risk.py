@@ -179,6 +179,9 @@ def optimal_alpha(
         # Risk has one minimum in all that we have seen; a grid finds its place, whatever it is.
         first = math.log(max(float(start), 1e-250))
         grid = np.linspace(first, max(first, math.log(d)) + 25, 400)
+        # With many samples it is just above the kappa of no ridge, where alpha grows from 0.
+        near = first + np.geomspace(1e-7, 1, 40) * (grid[1] - first)
+        grid = np.concatenate([grid[:1], near[:-1], grid[1:]])
         place = int(np.argmin(risk(grid)))
         if place in (0, len(grid) - 1):
             found[i] = 0.0 if place == 0 else np.inf

@@ -233,6 +233,14 @@ def test_the_best_ridge_is_where_the_risk_has_no_slope():
         assert (np.abs(at[0] - at[2]) < 0.3 * (at[0] - at[1] + at[2] - at[1])).all()
 
 
+def test_the_best_ridge_of_many_samples_is_small_and_not_none():
+    n = [10**4, 10**5]
+    best = optimal_alpha(10, 300, n, power=POWER, noise=0.1)
+    at = [Ridge(10, 300, n, best * f, power=POWER, noise=0.1).risk for f in (0.0, 0.5, 1.0, 2.0)]
+    assert (best > 0).all()
+    assert (np.delete(at, 2, axis=0) > at[2]).all()
+
+
 def test_of_pure_noise_the_best_is_nothing():
     assert optimal_alpha(5, 30, 40, power={1: 0.0}, noise=1.0) == np.inf
 
