@@ -308,7 +308,7 @@ def _frame(form: Form) -> Array:
             )
         order = np.array([*order[:start], *order[start + d - 2 :], order[start]])
     frame = np.zeros((len(order), d))
-    rest = np.setdiff1d(np.arange(d), form.axes)
+    rest = np.delete(np.arange(d), form.axes)
     for row, index in zip(frame, order, strict=True):
         if index < k:
             row[form.axes] = turn[:, index]
