@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -31,7 +32,9 @@ from tools.settings import ROOT, environment, find_notebooks, shown
 
 __all__ = ["Fresh", "reseeded", "run_notebook"]
 
-SEED, EXPECTING = "_fresh_seed", "_expecting_failure"
+SEED, EXPECTING, PROGRAM = "_fresh_seed", "_expecting_failure", "_fresh_program"
+
+SEEDED = re.compile(r"(?<=default_rng\()\d+(?=\))")
 
 
 class Fresh(ast.NodeTransformer):
@@ -48,6 +51,15 @@ class Fresh(ast.NodeTransformer):
             seed = keyword.arg in {"rng", "seed", "random_state"}
             if seed and isinstance(keyword.value, ast.Constant) and _replaceable(keyword.value):
                 keyword.value = _call(SEED, keyword.value)
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """Wrap the text of a program that another process runs."""
+        program = isinstance(node.value, str) and SEEDED.search(node.value)
+        return _call(PROGRAM, node) if program else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """Leave text with holes as it is: its parts cannot be wrapped."""
         return node
 
     def visit_Try(self, node: ast.Try) -> ast.AST:
@@ -84,6 +96,10 @@ def run_notebook(path: Path, number: int) -> list[dict[str, Any]]:
         old = [int(part) for part in np.atleast_1d(seed)]
         return int(np.random.SeedSequence([number, *old]).generate_state(1, np.uint64)[0])
 
+    def fresh_program(text: str) -> str:
+        """Return a program with the seeds that the notebook itself gets."""
+        return SEEDED.sub(lambda found: str(fresh(int(found.group()))), text)
+
     def reporting(check: Callable[..., Check]) -> Callable[..., Check]:
         def wrapped(self: Ledger, name: str, *values: Any, **options: Any) -> Check:
             if expecting[0]:
@@ -113,7 +129,7 @@ def run_notebook(path: Path, number: int) -> list[dict[str, Any]]:
     for name, original in originals.items():
         setattr(Ledger, name, reporting(original))
     scope: dict[str, Any] = {"__name__": "__main__"}
-    scope |= {SEED: fresh, EXPECTING: expecting_failure, "display": print}
+    scope |= {SEED: fresh, PROGRAM: fresh_program, EXPECTING: expecting_failure, "display": print}
     try:
         cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
         for count, cell in enumerate(cells, 1):

@@ -35,6 +35,21 @@ def test_only_a_block_that_catches_failed_checks_is_expected_to_fail():
         assert ("_expecting_failure" in ast.unparse(reseed.reseeded(source))) == marked
 
 
+def test_a_program_for_another_process_gets_the_seeds_of_the_notebook(tmp_path, capsys):
+    program = "import numpy as np\nprint(np.random.default_rng(3).random())"
+    here = "import numpy as np\nfound = np.random.default_rng(3).random()"
+    run = "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n"
+    same = f"{here}\n{run}    exec({program!r})\nassert float(out.getvalue()) == found"
+    assert reseed.run_notebook(chapter(tmp_path, same), 5) == []
+    other = same.replace("rng(3).random())'", "rng(4).random())'")
+    assert other != same
+    assert "AssertionError" in reseed.run_notebook(chapter(tmp_path, other), 5)[0]["why"]
+    assert "_fresh" not in ast.unparse(
+        reseed.reseeded("x = 'default_rng(seed)'; f'default_rng(3)'")
+    )
+    capsys.readouterr()
+
+
 def chapter(tmp_path, *sources):
     nb = v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources])
     path = tmp_path / "chapter.ipynb"
