@@ -139,7 +139,7 @@ class Ledger:
         values : array_like of float
         enclosures : array_like of float, shape (*values.shape, 2)
             Lower and upper bounds that certainly contain the true values, as
-            :func:`reluspec_lib.theorems.enclosures.bounds` gives them, and not 0.
+            :func:`~reluspec_lib.theorems.enclosures.bounds` gives them, and not 0.
         tolerance : float
             Largest relative difference allowed between a value and any point of its enclosure.
         """
