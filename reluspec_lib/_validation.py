@@ -201,16 +201,19 @@ def check_interval(name: str, value: ArrayLike) -> Array:
     return array
 
 
-def check_number(name: str, value: Any, *, positive: bool = False) -> float:
-    """Return ``value`` as a finite float, positive if asked, or raise a ValueError naming it."""
+def check_number(
+    name: str, value: Any, *, positive: bool = False, minimum: float = -math.inf
+) -> float:
+    """Return ``value`` as a finite float in its range, or raise a ValueError naming it."""
     wanted = "a positive number" if positive else "a finite number"
+    wanted += f" >= {minimum}" if math.isfinite(minimum) else ""
     try:
         if isinstance(value, (str, bytes)) or np.ndim(value) or np.ma.is_masked(value):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
-    if not math.isfinite(number) or (positive and number <= 0):
+    if not math.isfinite(number) or (positive and number <= 0) or number < minimum:
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return number
 

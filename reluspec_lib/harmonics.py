@@ -234,14 +234,21 @@ def share(d: int, kmax: int) -> float:
     total += 0.5 if kmax >= 1 else 0.0
     if d == 1 or kmax < 2:
         return total
-    # N(d, k) and b_k^2 overflow and underflow, their product does not: it goes by its ratio.
-    term = 2 * d * dimension(d, 2) * relu_coefficient(d, 2) ** 2
-    for k in range(2, kmax + 1, 2):
-        total += term
-        multiplicity = (2 * k + d + 2) / (2 * k + d - 2)
-        multiplicity *= (k + d - 2) * (k + d - 1) / ((k + 1) * (k + 2))
-        term *= multiplicity * ((k - 1) / (k + d + 1)) ** 2
-    return total
+    _, traces = even_degrees(d, kmax // 2)
+    return total + 2 / d * float(traces.sum())
+
+
+def even_degrees(d: int, count: int) -> tuple[Array, Array]:
+    """Return lambda and N lambda of the degrees 2, 4, ..., 2 count, for d > 1.
+
+    N overflows and lambda underflows where their product does neither: both go by their ratios.
+    """
+    k = np.arange(2.0, 2 * count, 2)
+    steps = ((k - 1) / (k + d + 1)) ** 2
+    growth = (2 * k + d + 2) / (2 * k + d - 2) * (k + d - 2) / (k + 1) * (k + d - 1) / (k + 2)
+    first = eigenvalue(d, 2)
+    values = first * np.cumprod(np.concatenate([[1.0], steps]))
+    return values, dimension(d, 2) * first * np.cumprod(np.concatenate([[1.0], growth * steps]))
 
 
 def funk_hecke(s: Callable[[Array], Array], d: int, k: int) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +54,7 @@ class Spectrum:
 @functools.lru_cache(maxsize=32)
 def spectrum(d: int) -> Spectrum:
     """Return the spectrum of the infinitely wide network as sums over it need it."""
-    degrees = [0, 1, *range(2, _SUMMED, 2)] if d > 1 else [0, 1]
-    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
-    parts = np.array([harmonics.dimension(d, k) * harmonics.eigenvalue(d, k) for k in degrees])
+    values, parts = levels(d, [0, 1, *range(2, _SUMMED, 2)] if d > 1 else [0, 1])
     if d == 1:
         return Spectrum(values, parts)
     # Sum of f over k, k + 2, ... = integral/2 + f/2 - (first difference)/12 + ...
@@ -74,6 +72,17 @@ def spectrum(d: int) -> Spectrum:
     # The factors overflow and underflow where their product does neither.
     part = np.exp(value + size)
     return Spectrum(np.concatenate([values, np.exp(value)]), np.concatenate([parts, share * part]))
+
+
+def levels(d: int, degrees: Iterable[int]) -> tuple[Array, Array]:
+    """Return eigenvalues, and eigenvalues times multiplicities, of any degrees."""
+    degrees = list(degrees)
+    known = {0: (harmonics.eigenvalue(d, 0),) * 2, 1: (0.25, d / 4)}
+    if d > 1 and (most := max(degrees)) > 1:
+        even = zip(*harmonics.even_degrees(d, most // 2), strict=True)
+        known |= {2 * k: (float(value), float(part)) for k, (value, part) in enumerate(even, 1)}
+    found = np.array([known.get(k, (0.0, 0.0)) for k in degrees])
+    return found[:, 0], found[:, 1]
 
 
 def _far(d: int, k: Array) -> tuple[Array, Array]:
@@ -194,8 +203,9 @@ def kappa(problem: Problem, m: Array, n: Array, alpha: Array) -> Array:
     if ridged.any():
         m, n, alpha, lowest = m[ridged], n[ridged], alpha[ridged], found[ridged]
         trace = float(spectrum.traces.sum())
-        # s, q <= 1, so that kappa >= alpha; where D is small beside m and n they are not small.
-        low = np.log(np.maximum(lowest, alpha))
+        # s, q <= 1, so that kappa >= alpha; where D is small beside m and n they are not small. A
+        # little below the lowest kappa one of them is 0, whatever rounding did to it.
+        low = np.log(np.maximum(lowest * (1 - 1e-9), alpha))
         high = np.log(np.maximum(4 * trace / fewest[ridged], 16 * alpha)) + 4
         found[ridged] = np.exp(_root(excess, low, high, m, n, alpha))
     return found
@@ -217,8 +227,7 @@ def risks(problem: Problem, kappa: Array, m: Array, n: Array) -> list[Array]:
         tau = (D2 + kappa**2 * mu * S1) / n
         rest = 1 - omega * tau
         rest = np.where(rest > 1e-13, rest, 0.0)
-    values = np.array([harmonics.eigenvalue(problem.d, k) for k in problem.power])
-    sizes = np.array([float(harmonics.dimension(problem.d, k)) for k in problem.power])
+    values, traces = levels(problem.d, problem.power)
     powers = np.array(list(problem.power.values()))
     kept = (kappa[:, None] / (values + kappa[:, None])) ** 2
     own = powers * kept
@@ -229,7 +238,7 @@ def risks(problem: Problem, kappa: Array, m: Array, n: Array) -> list[Array]:
         by_noise = noise**2 * omega_1 * tau if noise else np.zeros_like(base)
         risk = (base + by_noise) / rest
         # What errors of the other degrees and noise leave at a degree, through weights and samples.
-        at = sizes * values / (values + kappa[:, None]) ** 2
+        at = traces / (values + kappa[:, None]) ** 2
         through_weights = (w / (1 - w * D2) * lost)[:, None] * at
         shares = at * (values + kappa[:, None] ** 2 * mu[:, None]) / n[:, None]
         charge = omega * risk + (noise**2 * omega_1 if noise else 0.0)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from reluspec_lib import harmonics
 from reluspec_lib._validation import Array, check_count, check_number, check_times
 from reluspec_lib.learning import _equivalent
 
-__all__ = ["check_noise", "check_power", "sgd", "stable_step"]
+__all__ = ["check_power", "sgd", "stable_step"]
 
 # Degrees that are followed: through those beyond, noise brings less than 1e-14 of its sum.
 _FOLLOWED = 128
@@ -71,15 +70,14 @@ def sgd(
     >>> found[1].round(4)
     array([1.    , 0.0509])
     """
-    d, power, noise = check_count("d", d), check_power(d, power), check_noise(noise)
+    d, power = check_count("d", d), check_power(d, power)
+    noise = check_number("noise", noise, minimum=0)
     step, batch = check_number("step", step, positive=True), check_count("batch", batch)
     counts = check_times("steps", np.atleast_1d(np.asarray(steps)), integers=True)
     degrees = sorted({*power, 0, 1, *(range(2, _FOLLOWED + 1, 2) if d > 1 else ())})
-    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
-    sizes = np.array([float(harmonics.dimension(d, k)) for k in degrees])
+    values, traces = _equivalent.levels(d, degrees)
     kept = 1 - 2 * step * values + step**2 * (1 - 1 / batch) * values**2
-    # N l^2 as (N l) l: N alone is no float at high degrees in many dimensions.
-    fed = step**2 / batch * (sizes * values) * values
+    fed = step**2 / batch * traces * values
     # The last entry of the state is 1, so that noise is part of one matrix.
     update = np.zeros((len(degrees) + 1,) * 2)
     update[:-1, :-1] = np.diag(kept) + (1 + 2 / d) * fed[:, None]
@@ -87,10 +85,11 @@ def sgd(
     state = np.array([*(power.get(k, 0.0) for k in degrees), 1.0])
     risks, before = [], 0
     for count in counts:
-        # Above the stable step it overflows; nothing in the matrix is negative, so NaN is 0 * inf.
+        # Above the stable step it overflows. No entry is negative, for on the diagonal what is kept
+        # and what is fed are together at least (1 - eta lambda)^2: so NaN is 0 times infinity.
         with np.errstate(over="ignore", invalid="ignore"):
-            power_of_update = np.linalg.matrix_power(update, int(count) - before)
-            state = np.nan_to_num(power_of_update @ state, nan=np.inf, posinf=np.inf)
+            many = np.linalg.matrix_power(update, int(count) - before)
+            state = np.nan_to_num(many @ state, nan=np.inf, posinf=np.inf)
         risks.append(state[:-1])
         before = int(count)
     shape = np.shape(steps)
@@ -132,11 +131,11 @@ def stable_step(d: int, batch: int) -> float:
         rest = 2 - step * (1 - 1 / batch) * spectrum.eigenvalues
         return (1 + 2 / d) * step / batch * float((spectrum.traces / rest).sum()) - 1
 
-    # At batch 1 the sum is linear in the step; else it has its first pole where a mode turns over.
-    high = 2 / ((1 + 2 / d) * d / 2 / batch)
-    if batch > 1:
-        high = min(high, 2 / ((1 - 1 / batch) * largest) * (1 - 1e-15))
-    return float(optimize.brentq(excess, 0.0, high * (1 + 1e-15 * (batch == 1)), xtol=1e-300))
+    linear = 4 * batch / (d + 2)  # what the sum would give without its denominators' second term
+    if batch == 1:
+        return linear
+    pole = 2 / ((1 - 1 / batch) * largest) * (1 - 1e-15)
+    return float(optimize.brentq(excess, 0.0, min(linear, pole), xtol=1e-300))
 
 
 def check_power(d: int, power: Any) -> dict[int, float]:
@@ -147,14 +146,5 @@ def check_power(d: int, power: Any) -> dict[int, float]:
         k = check_count("degrees of power", degree, 0)
         if d == 1 and k > 1:
             raise ValueError(f"degrees of power must be 0 or 1 at d = 1, got {k}")
-        checked[k] = check_number("power", value)
-        if checked[k] < 0:
-            raise ValueError(f"power must be >= 0 at each degree, got {value!r} at degree {k}")
+        checked[k] = check_number(f"power at degree {k}", value, minimum=0)
     return checked
-
-
-def check_noise(noise: Any) -> float:
-    number = check_number("noise", noise)
-    if number < 0:
-        raise ValueError(f"noise must be >= 0, got {noise!r}")
-    return number

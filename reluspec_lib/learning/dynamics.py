@@ -263,9 +263,7 @@ def sgd(
     step = check_number("step", step, positive=True)
     counts = check_times("steps", np.asarray(steps), integers=True)
     batch, rng = check_count("batch", batch), check_rng(rng)
-    noise = check_number("noise", noise)
-    if noise < 0:
-        raise ValueError(f"noise must be a finite number >= 0, got {noise}")
+    noise = check_number("noise", noise, minimum=0)
     setting = Setting(W, target, start)
     if not unstable:
         stable = population_bound(setting.unit, batch) / setting.scale**2

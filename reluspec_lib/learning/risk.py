@@ -4,9 +4,10 @@ Inputs and hidden weights are Gaussian. A target is known here by its power at e
 square of its part at that degree; labels carry independent noise. The risk is the excess, the mean
 square of f_v(x) - target(x) over new inputs, weights, samples and noise.
 
-That of ridge regression is a deterministic equivalent: the limit of large m and n, proved for
-features of fixed length by Defilippis, Loureiro and Misiakiewicz (2024). With the lengths of inputs
-and weights in it, it is a heuristic of this book, which the chapter on ridge regression tests.
+That of ridge regression is a deterministic equivalent, for large m and n. At fixed lengths it is
+that of Defilippis, Loureiro and Misiakiewicz (2024), who prove it for features with a concentration
+property. With the lengths of inputs and weights in it, it is a heuristic of this book, which the
+chapter on ridge regression tests.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from reluspec_lib._validation import Array, check_count
+from reluspec_lib._validation import Array, check_count, check_number
 from reluspec_lib._values import ByValue
 from reluspec_lib.learning import _equivalent
 from reluspec_lib.learning._equivalent import Problem
-from reluspec_lib.learning._sgd import check_noise, check_power, sgd, stable_step
+from reluspec_lib.learning._sgd import check_power, sgd, stable_step
 
 __all__ = ["Ridge", "optimal_alpha", "sgd", "stable_step"]
 
@@ -205,7 +206,7 @@ def _problem(d: Any, power: Any, noise: Any, lengths: Any) -> Problem:
     if not isinstance(lengths, (bool, np.bool_)):
         raise ValueError(f"lengths must be True or False, got {lengths!r}")
     law = _equivalent.law(d if lengths else math.inf)
-    power, noise = check_power(d, power), check_noise(noise)
+    power, noise = check_power(d, power), check_number("noise", noise, minimum=0)
     return Problem(d, _equivalent.spectrum(d), law, power, noise)
 
 

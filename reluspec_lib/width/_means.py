@@ -191,12 +191,7 @@ def higher_degrees(d: int) -> tuple[Array, Array, Array]:
     """Return N, lambda and N lambda of the even degrees from 4 on; none at d = 1."""
     if d == 1:
         return np.empty(0), np.empty(0), np.empty(0)
-    k = np.arange(2.0, 2 * _DEGREES + 2, 2)
-    step = ((k - 1) / (k + d + 1)) ** 2
-    growth = (2 * k + d + 2) / (2 * k + d - 2) * (k + d - 2) / (k + 1) * (k + d - 1) / (k + 2)
-    first = harmonics.eigenvalue(d, 2)
-    eigenvalues = first * np.cumprod(step)
-    traces = harmonics.dimension(d, 2) * first * np.cumprod(growth * step)
+    eigenvalues, traces = (part[1:] for part in harmonics.even_degrees(d, _DEGREES + 1))
     kept = eigenvalues > np.finfo(float).tiny
     eigenvalues, traces = eigenvalues[kept], traces[kept]
     return traces / eigenvalues, eigenvalues, traces
