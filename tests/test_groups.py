@@ -14,7 +14,6 @@ import math
 import multiprocessing
 import pickle
 import re
-import tracemalloc
 
 import mpmath as mp
 import numpy as np
@@ -23,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
+from helpers import rng, rotation, with_peak
 from reluspec_lib import forward, groups, sample_weights, targets
 from reluspec_lib.groups import (
     CENTRED_SQUARE,
@@ -43,10 +43,6 @@ QUADRATIC = [CENTRED_SQUARE, SQUARE, OTHER_ROOT, PRODUCT]
 each_group = pytest.mark.parametrize(
     "group", EVERY, ids=lambda group: f"{group.name}{getattr(group, 'root', '')}"
 )
-
-
-def rng(seed=1):
-    return np.random.default_rng(seed)
 
 
 def gram_rule(d):
@@ -82,11 +78,6 @@ def limit_rule(x):
         for sign in (1, -1)
     ]
     return np.hstack(columns)
-
-
-def rotation(d, generator):
-    Q, R = np.linalg.qr(generator.normal(size=(d, d)))
-    return Q * np.sign(np.diag(R))
 
 
 def projection(A):
@@ -620,26 +611,20 @@ def test_any_memory_layout_gives_the_same_vectors(group):
 
 def test_all_products_cost_little_memory_beyond_the_result():
     W = sample_weights(50, 2000, rng())
-    tracemalloc.start()
-    try:
-        V = PRODUCT.eigenvectors(W)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    V, peak = with_peak(lambda: PRODUCT.eigenvectors(W))
     assert peak < 1.1 * V.nbytes
 
 
 def test_one_product_costs_the_memory_of_one_product():
     d = 20_000
     W, x, last = rng().normal(size=(d, 3)), rng().normal(size=(2, d)), PRODUCT.size(d) - 1
-    tracemalloc.start()
-    try:
+
+    def last_product():
         V, F = PRODUCT.eigenvectors(W, [0, last]), PRODUCT.limit(x, [0, last])
         s2, target = PRODUCT.variance(x, [last]), targets.limit(PRODUCT, d, last)
-        value, b = target(x), target.moment(W)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+        return V, F, s2, target(x), target.moment(W)
+
+    (V, F, s2, value, b), peak = with_peak(last_product)
     assert peak < 10 * (W.nbytes + x.nbytes)  # a list of all pairs has 3 GB
     norms = np.linalg.norm(W, axis=0)
     np.testing.assert_allclose(V[:, 1], math.sqrt(d + 2) * W[-2] * W[-1] / norms, rtol=1e-12)
@@ -1006,13 +991,7 @@ def test_a_basis_has_the_eigenvalues_of_its_groups(d):
 
 
 def test_a_basis_of_many_vectors_costs_nothing_before_it_is_asked():
-    tracemalloc.start()
-    try:
-        basis = Basis(groups.ALL, 10**6)
-        columns = basis.columns(PRODUCT)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    columns, peak = with_peak(lambda: Basis(groups.ALL, 10**6).columns(PRODUCT))
     assert columns == slice(2 * 10**6, 10**6 * (10**6 + 3) // 2)
     assert peak < 2**16
 
