@@ -31,6 +31,9 @@ learning
 proportional
     ``resolvent``: spectra of random features whose dimensions grow in proportion.
     ``simulated_spectra``: spectra of simulated random features, to compare with that limit.
+beyond
+    ``activations``: the spectrum of any activation. ``depth``: that of deeper networks.
+    ``inputs``: what the theory says of a data set.
 
 ``from reluspec_lib import fisher`` finds a module of a part by its name alone. Importing the
 package loads nothing; a module is loaded when it is first asked for.
@@ -43,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reluspec_lib import groups, harmonics, ledger, network, sphere
+    from reluspec_lib.beyond import activations, depth, inputs
     from reluspec_lib.learning import dynamics, risk, targets
     from reluspec_lib.learning import transformer as transformer
     from reluspec_lib.network import (
@@ -61,6 +65,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "StreamedWeights",
+    "activations",
+    "depth",
     "dynamics",
     "enclosures",
     "features",
@@ -71,6 +77,7 @@ __all__ = [
     "groups",
     "guarantees",
     "harmonics",
+    "inputs",
     "ledger",
     "network",
     "resolvent",
@@ -88,6 +95,7 @@ _ROOMS = {
     "width": ["fluctuations", "guarantees", "simulate"],
     "learning": ["dynamics", "risk", "targets", "transformer"],
     "proportional": ["resolvent", "simulated_spectra"],
+    "beyond": ["activations", "depth", "inputs"],
 }
 _MODULES = {name: f"{room}.{name}" for room, names in _ROOMS.items() for name in names}
 _MODULES |= {name: name for name in ("groups", "harmonics", "ledger", "network", "sphere")}

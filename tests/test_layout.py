@@ -15,7 +15,7 @@ from tools.settings import BOOK, ROOT
 LIBRARY = ROOT / "reluspec_lib"
 CORE = ("network", "sphere", "harmonics", "groups", "ledger")
 # In the order of the book; each may use those before it.
-PARTS = ("theorems", "spectrum", "width", "learning", "proportional")
+PARTS = ("theorems", "spectrum", "width", "learning", "proportional", "beyond")
 
 MODULES = [path for path in sorted(LIBRARY.rglob("*.py")) if path != LIBRARY / "__init__.py"]
 

@@ -1,0 +1,1 @@
+"""Other activations, deeper networks, other laws of the inputs, and data."""
