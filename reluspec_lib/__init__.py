@@ -33,7 +33,7 @@ proportional
     ``simulated_spectra``: spectra of simulated random features, to compare with that limit.
 beyond
     ``activations``: the spectrum of any activation. ``depth``: that of deeper networks.
-    ``inputs``: what the theory says of a data set.
+    ``inputs``: what the theory says of a data set. ``laws``: inputs that are not standard Gaussian.
 
 ``from reluspec_lib import fisher`` finds a module of a part by its name alone. Importing the
 package loads nothing; a module is loaded when it is first asked for.
@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reluspec_lib import groups, harmonics, ledger, network, sphere
-    from reluspec_lib.beyond import activations, depth, inputs
+    from reluspec_lib.beyond import activations, depth, inputs, laws
     from reluspec_lib.learning import dynamics, risk, targets
     from reluspec_lib.learning import transformer as transformer
     from reluspec_lib.network import (
@@ -78,6 +78,7 @@ __all__ = [
     "guarantees",
     "harmonics",
     "inputs",
+    "laws",
     "ledger",
     "network",
     "resolvent",
@@ -95,7 +96,7 @@ _ROOMS = {
     "width": ["fluctuations", "guarantees", "simulate"],
     "learning": ["dynamics", "risk", "targets", "transformer"],
     "proportional": ["resolvent", "simulated_spectra"],
-    "beyond": ["activations", "depth", "inputs"],
+    "beyond": ["activations", "depth", "inputs", "laws"],
 }
 _MODULES = {name: f"{room}.{name}" for room, names in _ROOMS.items() for name in names}
 _MODULES |= {name: name for name in ("groups", "harmonics", "ledger", "network", "sphere")}
