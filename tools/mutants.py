@@ -54,6 +54,7 @@ TESTS = {
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
     "_weights": ["test_weights", "test_network"],
+    "beyond._composed": ["beyond/test_depth"],
     "learning._algebra": ["learning/test_targets"],
     "learning._equivalent": ["learning/test_risk"],
     "learning._loss": ["learning/test_dynamics"],
