@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,7 +13,7 @@ from reluspec_lib.learning._trajectory import Trajectory, split
 from reluspec_lib.learning.targets import Target
 from reluspec_lib.network import features
 
-__all__ = ["Setting", "checked_features", "checked_weights"]
+__all__ = ["Setting", "check_flag", "checked_features", "checked_weights"]
 
 # Sizes of weights and inputs whose squares are normal numbers, with room for sums.
 _SMALLEST, _LARGEST = 1e-150, 1e150
@@ -86,6 +88,12 @@ def checked_features(x: ArrayLike, W: Array, scale: float) -> tuple[Array, float
     x, size = unit(check_rows("x", x, len(W)))
     _check_size("x", size, scale)
     return features(x, W), size
+
+
+def check_flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def _check_size(name: str, scale: float, other: float = 1.0) -> None:

@@ -10,6 +10,7 @@ from scipy import optimize
 
 from reluspec_lib._validation import Array, check_count, check_number, check_times
 from reluspec_lib.learning import _equivalent
+from reluspec_lib.learning._setting import check_flag
 
 __all__ = ["check_power", "sgd", "stable_step"]
 
@@ -24,6 +25,8 @@ def sgd(
     step: float,
     batch: int,
     steps: int | Sequence[int] | Array,
+    *,
+    lengths: bool = True,
 ) -> dict[int, Array]:
     r"""Return the mean risk by degree of stochastic gradient descent at infinite width.
 
@@ -31,7 +34,7 @@ def sgd(
 
     .. math:: R_k \leftarrow \Big(1 - 2 \eta \lambda_k + \eta^2 \big(1 - \tfrac1B\big)
               \lambda_k^2\Big) R_k + \frac{\eta^2 \lambda_k^2 N_k}{B}
-              \Big[\big(1 + \tfrac2d\big) \sum_j R_j + \sigma^2\Big]
+              \Big[\zeta \sum_j R_j + \sigma^2\Big], \qquad \zeta = 1 + \tfrac2d
 
     Parameters
     ----------
@@ -47,6 +50,8 @@ def sgd(
         Samples in a step.
     steps : int or sequence of int
         Numbers of steps, increasing.
+    lengths : bool
+        Whether inputs have Gaussian lengths; else they are on a sphere, and zeta is 1.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def sgd(
     Notes
     -----
     The sum over a degree of the squares of its eigenfunctions is the same in all directions and
-    proportional to :math:`|x|^2`, with :math:`\mathbb{E}|x|^4/(\mathbb{E}|x|^2)^2 = 1 + 2/d`.
+    proportional to :math:`|x|^2`, and zeta is :math:`\mathbb{E}|x|^4/(\mathbb{E}|x|^2)^2`.
 
     Examples
     --------
@@ -74,13 +79,14 @@ def sgd(
     noise = check_number("noise", noise, minimum=0)
     step, batch = check_number("step", step, positive=True), check_count("batch", batch)
     counts = check_times("steps", np.atleast_1d(np.asarray(steps)), integers=True)
+    zeta = _spread_of_lengths(d, lengths)
     degrees = sorted({*power, 0, 1, *(range(2, _FOLLOWED + 1, 2) if d > 1 else ())})
     values, traces = _equivalent.levels(d, degrees)
     kept = 1 - 2 * step * values + step**2 * (1 - 1 / batch) * values**2
     fed = step**2 / batch * traces * values
     # The last entry of the state is 1, so that noise is part of one matrix.
     update = np.zeros((len(degrees) + 1,) * 2)
-    update[:-1, :-1] = np.diag(kept) + (1 + 2 / d) * fed[:, None]
+    update[:-1, :-1] = np.diag(kept) + zeta * fed[:, None]
     update[:-1, -1], update[-1, -1] = noise**2 * fed, 1
     state = np.array([*(power.get(k, 0.0) for k in degrees), 1.0])
     risks, before = [], 0
@@ -96,18 +102,20 @@ def sgd(
     return {k: column.reshape(shape) for k, column in zip(degrees, np.array(risks).T, strict=True)}
 
 
-def stable_step(d: int, batch: int) -> float:
+def stable_step(d: int, batch: int, *, lengths: bool = True) -> float:
     r"""Return the step below which the mean risk of SGD stays bounded at infinite width.
 
-    The root eta of
+    The root eta of, with zeta as in :func:`sgd`,
 
-    .. math:: \Big(1 + \frac2d\Big) \sum_k
+    .. math:: \zeta \sum_k
               \frac{\eta \lambda_k N_k}{B\,(2 - \eta\,(1 - 1/B)\,\lambda_k)} = 1
 
     Parameters
     ----------
     d, batch : int
         Input dimension and samples in a step.
+    lengths : bool
+        Whether inputs have Gaussian lengths, else they are on a sphere.
 
     Returns
     -------
@@ -116,7 +124,7 @@ def stable_step(d: int, batch: int) -> float:
     Raises
     ------
     ValueError
-        If an argument is not an integer >= 1.
+        If an argument is out of its range.
 
     Examples
     --------
@@ -124,18 +132,23 @@ def stable_step(d: int, batch: int) -> float:
     0.5714
     """
     d, batch = check_count("d", d), check_count("batch", batch)
-    spectrum = _equivalent.spectrum(d)
+    zeta, spectrum = _spread_of_lengths(d, lengths), _equivalent.spectrum(d)
     largest = float(spectrum.eigenvalues.max())
 
     def excess(step: float) -> float:
         rest = 2 - step * (1 - 1 / batch) * spectrum.eigenvalues
-        return (1 + 2 / d) * step / batch * float((spectrum.traces / rest).sum()) - 1
+        return zeta * step / batch * float((spectrum.traces / rest).sum()) - 1
 
-    linear = 4 * batch / (d + 2)  # what the sum would give without its denominators' second term
+    linear = 4 * batch / (zeta * d)  # what the sum would give without its denominators' second term
     if batch == 1:
         return linear
     pole = 2 / ((1 - 1 / batch) * largest) * (1 - 1e-15)
     return float(optimize.brentq(excess, 0.0, min(linear, pole), xtol=1e-300))
+
+
+def _spread_of_lengths(d: int, lengths: bool) -> float:
+    """Return E|x|^4/(E|x|^2)^2."""
+    return 1 + 2 / d if check_flag("lengths", lengths) else 1.0
 
 
 def check_power(d: int, power: Any) -> dict[int, float]:

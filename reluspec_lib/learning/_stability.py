@@ -10,19 +10,26 @@ from scipy.sparse.linalg import eigsh
 
 from reluspec_lib._validation import Array, check_count
 from reluspec_lib.learning._loss import Population, Sample
-from reluspec_lib.learning._setting import checked_features, checked_weights
+from reluspec_lib.learning._setting import check_flag, checked_features, checked_weights
 
 __all__ = ["bound", "check_step", "largest_step", "population_bound"]
 
 # Entries of a block of pairs of units: some arrays of 2 MB.
 _BLOCK = 250_000
+# Eigenvalues of J beside the largest: below, the matrix of one input is rounding.
+_LOST = 1e-10
 
 
-def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None = None) -> float:
+def largest_step(
+    W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None = None, exact: bool = False
+) -> float:
     r"""Return a bound below which a step of gradient descent is stable.
 
     .. math:: \frac{2}{\lambda_{\max}}, \qquad \text{for minibatches of size } B \quad
               \frac{2}{(1 - \frac1B) \lambda_{\max} + \frac{1}{B}\, \mu}
+
+    and with ``exact`` 2 over the largest eigenvalue of E[S^2] against J, for the matrix S of a
+    minibatch.
 
     Parameters
     ----------
@@ -32,6 +39,9 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
         Inputs of a finite sample, for the bound of descent on it; by default all inputs.
     batch : int, optional
         Number of new inputs in each step of :func:`sgd`.
+    exact : bool
+        Whether to solve for the largest step, with matrices m x m in memory and a time of the
+        order of m^3, instead of bounding it from below in a time of the order of m^2 d.
 
     Returns
     -------
@@ -42,15 +52,20 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
     ------
     ValueError
         If an argument has a wrong shape or is outside its range, or both ``x`` and ``batch`` are
-        given.
+        given, or ``exact`` without ``batch``.
 
     Notes
     -----
     lambda_max is that of the matrix at hand, J or J_n, and beyond 2/lambda_max descent diverges.
-    The bound for minibatches is sufficient, not necessary: for the W at hand, whatever it is, no
+    That for minibatches is sufficient, not necessary: for the W at hand, whatever it is, no
     step below it increases the mean squared distance to readout weights without an error. That is
     so if step E[S^2] <= 2 J for the matrix S of a minibatch, where E[S^2] is
-    (1 - 1/B) J^2 + E[\|X\|^2 X^T X]/B. The first matrix is at most (1 - 1/B) lambda_max J, and mu
+    (1 - 1/B) J^2 + E[\|X\|^2 X^T X]/B, and with ``exact`` only then: above it, the distance of some
+    readout weights increases in the next step. Left out of the exact step are directions along
+    which J is less than 1e-10 of its largest eigenvalue, for rounding hides what they need. The
+    limit of stability at infinite width is :func:`reluspec_lib.learning.risk.stable_step`.
+
+    Without ``exact``, the first matrix is at most (1 - 1/B) lambda_max J, and mu
     is a number with E[\|X\|^2 X^T X] <= mu J for this W. With G = W W^T, a = x^T W,
     h = sum_j a_j \|a_j\| and gamma^2 the largest eigenvalue of E[h^2 x x^T], it is (d+2) \|G\| or
     the larger eigenvalue of
@@ -67,14 +82,20 @@ def largest_step(W: ArrayLike, *, x: ArrayLike | None = None, batch: int | None 
     3.034
     >>> round(largest_step([[1.0, 0.0], [0.0, 1.0]], batch=1), 3)
     0.5
+    >>> round(largest_step([[1.0, 0.0], [0.0, 1.0]], batch=1, exact=True), 3)
+    0.552
     """
     if x is not None and batch is not None:
         raise ValueError("x and batch exclude each other: a minibatch has new inputs")
+    if check_flag("exact", exact) and batch is None:
+        raise ValueError("exact needs batch: without it the step is exact anyway")
     batch = None if batch is None else check_count("batch", batch)
     _, W, scale = checked_weights(W)
     if x is not None:
         X, size = checked_features(x, W, scale)
         return bound(Sample(X)) / (scale * size) ** 2
+    if exact and batch is not None:
+        return _exact_bound(W, batch) / scale**2
     return population_bound(W, batch) / scale**2
 
 
@@ -132,6 +153,46 @@ def single_input_bound(W: Array) -> float:
     gamma, top = math.sqrt(max(0.0, largest)), float(np.linalg.norm(W, 2)) ** 2
     odd, even = (float(squares.sum()) + 2 * top) / 2, (d + 2) * top / 2
     return min(2 * even, (odd + even + math.hypot(odd - even, gamma)) / 2)
+
+
+def _exact_bound(W: Array, batch: int) -> float:
+    """Return 2 over the largest eigenvalue of E[S^2] against J, for the S of a minibatch."""
+    W = W[:, np.linalg.norm(W, axis=0) > 0]
+    if not W.size:
+        return math.inf
+    J, single = single_input_matrix(W)
+    values, U = np.linalg.eigh(J)
+    kept = values > _LOST * values[-1]
+    values, U = values[kept], U[:, kept] / np.sqrt(values[kept])
+    pencil = np.diag((1 - 1 / batch) * values) + U.T @ (single @ U) / batch
+    return 2 / float(np.linalg.eigvalsh(pencil)[-1])
+
+
+def single_input_matrix(W: Array) -> tuple[Array, Array]:
+    r"""Return J and E[|X|^2 X^T X], for columns that are not 0.
+
+    With |X|^2 as in :func:`single_input_bound`, and X_i X_j = (a b + |a||b| + a|b| + b|a|)/4 for
+    a = a_i, b = a_j, the even part of |X|^2 meets all of X_i X_j, and h the last two terms.
+    Integration by parts leaves means over two units only:
+
+        E[x^T G x X_i X_j] = tr G J_ij + w_i.G w_i E[delta(a) X_j] + w_j.G w_j E[delta(b) X_i]
+                             + 2 w_i.G w_j P(a > 0, b > 0),
+        E[c|c| a|b|] = 2 w_i.w_k E|c||b| + w_i.w_j E[c|c| sign(b)],  c = a_k.
+    """
+    lengths = np.linalg.norm(W, axis=0)
+    units = W / lengths
+    cosine = np.clip(units.T @ units, -1, 1)
+    sine, angle = np.sqrt((1 - cosine) * (1 + cosine)), np.arcsin(cosine)
+    both = math.pi / 2 + angle  # 2 pi times the probability that two units are on
+    J = np.outer(lengths, lengths) * (sine + both * cosine) / (2 * math.pi)
+    G = W @ W.T
+    curvature = np.einsum("ij,ij->j", W, G @ W)
+    switch = np.outer(curvature / lengths, lengths) * sine
+    even = np.trace(G) * J + (switch + switch.T + 2 * (W.T @ G @ W) * both) / (2 * math.pi)
+    sizes = W @ ((sine + angle * cosine) * np.outer(lengths, lengths))
+    signs = lengths**2 @ (angle + cosine * sine)
+    odd = 2 / math.pi * (2 * W.T @ sizes + (W.T @ W) * signs)
+    return J, even / 2 + (odd + odd.T) / 8
 
 
 def check_step(step: float, bound: float, what: str, method: str) -> None:

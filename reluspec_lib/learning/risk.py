@@ -24,6 +24,7 @@ from reluspec_lib._validation import Array, check_count, check_number
 from reluspec_lib._values import ByValue
 from reluspec_lib.learning import _equivalent
 from reluspec_lib.learning._equivalent import Problem
+from reluspec_lib.learning._setting import check_flag
 from reluspec_lib.learning._sgd import check_power, sgd, stable_step
 
 __all__ = ["Ridge", "optimal_alpha", "sgd", "stable_step"]
@@ -203,9 +204,7 @@ def _solved(problem: Problem, m: Array, n: Array, alpha: Array) -> list[Array]:
 
 def _problem(d: Any, power: Any, noise: Any, lengths: Any) -> Problem:
     d = check_count("d", d)
-    if not isinstance(lengths, (bool, np.bool_)):
-        raise ValueError(f"lengths must be True or False, got {lengths!r}")
-    law = _equivalent.law(d if lengths else math.inf)
+    law = _equivalent.law(d if check_flag("lengths", lengths) else math.inf)
     power, noise = check_power(d, power), check_number("noise", noise, minimum=0)
     return Problem(d, _equivalent.spectrum(d), law, power, noise)
 

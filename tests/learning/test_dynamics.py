@@ -392,6 +392,41 @@ def test_the_bound_for_one_input_holds_for_any_weights(name):
     assert mu == pytest.approx(min(4 * top, np.linalg.eigvalsh(form)[-1]), rel=1e-11)
 
 
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("name", PLANE)
+def test_the_exact_step_is_that_of_the_plane(name, batch):
+    W = np.array(PLANE[name])
+    u, weight = plane_rule(W)
+    X = features(u, W)
+    J = 2 * (weight[:, None] * X).T @ X
+    M = 8 * (weight[:, None] * (X**2).sum(axis=1, keepdims=True) * X).T @ X
+    values, U = np.linalg.eigh(J)
+    U = (U / np.sqrt(np.where(values > 1e-10 * values[-1], values, np.inf)))[:, values > 0]
+    needed = np.linalg.eigvalsh(U.T @ ((1 - 1 / batch) * J @ J + M / batch) @ U)[-1]
+    step = dynamics.largest_step(W, batch=batch, exact=True)
+    assert step == pytest.approx(2 / needed, rel=1e-7)
+    assert step >= dynamics.largest_step(W, batch=batch) * (1 - 1e-12)
+    assert dynamics.largest_step(3 * W, batch=batch, exact=True) == pytest.approx(step / 9)
+
+
+def test_the_matrix_of_one_input_in_higher_dimension():
+    # Weights that are not centred make the odd part of |X|^2 count.
+    W = sample_weights(4, 6, rng()) + np.array([[0.3], [0.1], [0], [0]])
+    J, single = _stability.single_input_matrix(W)
+    np.testing.assert_allclose(J, fisher.matrix(W), rtol=1e-12)
+    X = features(rng(2).normal(size=(1_000_000, 4)), W)
+    sampled = X.T @ ((X**2).sum(axis=1, keepdims=True) * X) / len(X)
+    np.testing.assert_allclose(single, sampled, rtol=0.02)
+
+
+def test_the_exact_step_of_no_feature_is_infinite_and_a_zero_unit_does_not_count():
+    assert dynamics.largest_step(np.zeros((2, 3)), batch=1, exact=True) == math.inf
+    W = sample_weights(3, 8, rng())
+    with_zero = np.insert(W, 2, 0, axis=1)
+    steps = [dynamics.largest_step(A, batch=2, exact=True) for A in (W, with_zero)]
+    assert steps[1] == pytest.approx(steps[0], rel=1e-12)
+
+
 @pytest.mark.parametrize("block", [1, 100, 10**9])
 def test_the_bound_for_one_input_does_not_depend_on_blocks_or_scale(block, monkeypatch):
     W = sample_weights(4, 30, rng())
@@ -670,6 +705,8 @@ def test_float32_weights_are_taken_in_float64():
         ("sgd", {"rng": -7}, r"rng must be a numpy.random.Generator .* or a seed .*; got -7"),
         ("sgd", {"noise": -1}, r"noise must be a finite number >= 0, got -1"),
         ("largest_step", {"x": X0, "batch": 2}, r"x and batch exclude each other"),
+        ("largest_step", {"exact": True}, r"exact needs batch"),
+        ("largest_step", {"exact": 1, "batch": 2}, r"exact must be True or False, got 1"),
         ("largest_step", {"batch": 0}, r"batch must be an integer >= 1, got 0"),
     ],
 )

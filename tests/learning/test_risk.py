@@ -248,27 +248,29 @@ def test_of_pure_noise_the_best_is_nothing():
 # --- SGD
 
 
-def plane(rng, runs, batch, degrees):
+def plane(rng, runs, batch, degrees, lengths):
     """Features of d = 2 in its infinitely many units, to the highest degree given."""
     x = rng.standard_normal((runs, batch, 2))
     r, angle = np.linalg.norm(x, axis=-1), np.arctan2(x[..., 1], x[..., 0])
+    r = r if lengths else np.full_like(r, math.sqrt(2))
     columns = [r / math.sqrt(2)]
     for k in degrees[1:]:
         columns += [r * np.cos(k * angle), r * np.sin(k * angle)]
     return np.stack(columns, axis=-1)  # orthonormal under the Gaussian
 
 
+@pytest.mark.parametrize("lengths", [True, False])
 @pytest.mark.parametrize("batch, step", [(1, 0.3), (3, 0.8)])
-def test_mean_risks_are_those_of_runs(batch, step):
+def test_mean_risks_are_those_of_runs(batch, step, lengths):
     rng, degrees, runs = np.random.default_rng(5), [0, 1, 2, 4, 6, 8], 40_000
     values = np.repeat([harmonics.eigenvalue(2, k) for k in degrees], [1, *[2] * 5])
     error = np.zeros((runs, 11))
     error[:, [0, 1, 3]] = np.sqrt(list(POWER.values()))
     for _ in range(6):
-        X = plane(rng, runs, batch, degrees)
+        X = plane(rng, runs, batch, degrees, lengths)
         seen = np.einsum("rbk,rk->rb", X, error) + 0.5 * rng.standard_normal((runs, batch))
         error -= step * values * np.einsum("rbk,rb->rk", X, seen) / batch
-    found = sgd(2, POWER, 0.5, step, batch, 6)
+    found = sgd(2, POWER, 0.5, step, batch, 6, lengths=lengths)
     for place, k in [(slice(0, 1), 0), (slice(1, 3), 1), (slice(3, 5), 2)]:
         risks = (error[:, place] ** 2).sum(axis=1)
         assert abs(risks.mean() - found[k]) < 4 * risks.std() / math.sqrt(runs)
@@ -284,10 +286,15 @@ def test_steps_are_counted_from_the_start():
 
 
 @pytest.mark.parametrize("d, batch", [(1, 1), (2, 1), (5, 1), (5, 4), (10, 64), (100, 10**6)])
-def test_below_the_stable_step_the_risk_is_bounded_and_above_it_is_not(d, batch):
-    limit = stable_step(d, batch)
+@pytest.mark.parametrize("lengths", [True, False])
+def test_below_the_stable_step_the_risk_is_bounded_and_above_it_is_not(d, batch, lengths):
+    limit, power, late = (
+        stable_step(d, batch, lengths=lengths),
+        {0: 1.0, 1: 1.0},
+        [10**9, 2 * 10**9],
+    )
     below, above = (
-        sgd(d, {0: 1.0, 1: 1.0}, 0.1, factor * limit, batch, [10**9, 2 * 10**9])
+        sgd(d, power, 0.1, factor * limit, batch, late, lengths=lengths)
         for factor in (1 - 1e-3, 1 + 1e-3)
     )
     assert sum(below.values())[1] == pytest.approx(sum(below.values())[0], rel=0.02)
@@ -346,6 +353,8 @@ def test_wrong_arguments_of_the_others_are_named():
         optimal_alpha(4, np.inf, np.inf, power=POWER)
     with pytest.raises(ValueError, match=r"^step must be a positive number, got 0"):
         sgd(4, POWER, 0.0, 0, 4, 3)
+    with pytest.raises(ValueError, match=r"^lengths must be True or False, got 1"):
+        sgd(4, POWER, 0.0, 0.1, 4, 3, lengths=1)
     with pytest.raises(ValueError, match=r"^batch must be an integer >= 1, got 0"):
         stable_step(4, 0)
     assert set(risk.__all__) == {"Ridge", "optimal_alpha", "sgd", "stable_step"}
