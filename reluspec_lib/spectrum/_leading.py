@@ -115,20 +115,20 @@ def _from_groups(W: Array, k: int, tolerance: float, workers: int) -> Spectrum |
     passes, size, last = 0, 0.0, math.inf
     for kind in (np.float32, np.float64):
         passes += 1
-        kept, _, Z = _nystrom(F, Product(W.astype(kind), workers)(F.astype(kind)))
+        kept, _, Z, _ = _nystrom(F, Product(W.astype(kind), workers)(F.astype(kind)))
         if len(kept) == F.shape[1]:
             break  # otherwise rounding may have taken directions that are there
     product = Product(W, workers)
     while passes < _MOST_PASSES:
         passes, F = passes + 1, Z
         Y, size = (product(F), size) if size else product.with_size(F)
-        kept, values, Z = _nystrom(F, Y)
+        kept, values, Z, overlap = _nystrom(F, Y)
         if len(values) < k:
             break
         largest = _largest_left_out(half_squares(W), size, values, m)
         if not largest < values[k - 1]:
             break
-        D = Z - F[:, kept] @ (F[:, kept].T @ Z)
+        D = Z - F[:, kept] @ overlap
         r = len(values)
         norm = scipy.linalg.eigvalsh(D.T @ D, subset_by_index=(r - 1, r - 1))[0]
         error = largest / (values[k - 1] - largest) * max(float(norm), 0.0)
@@ -141,8 +141,11 @@ def _from_groups(W: Array, k: int, tolerance: float, workers: int) -> Spectrum |
     return None
 
 
-def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array]:
-    """Return the columns of F that count, and the eigenpairs of Y (F^T Y)^-1 Y^T, Y = J F."""
+def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the columns of F that count, and the eigenpairs of Y (F^T Y)^-1 Y^T, Y = J F.
+
+    Last comes the product of these columns and the eigenvectors, from F^T Y.
+    """
     unit = float(np.finfo(Y.dtype).eps)
     Y = Y.astype(np.float64, copy=False)
     compression = F.T @ Y
@@ -156,7 +159,9 @@ def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array]:
     ).T
     values, rotation = scipy.linalg.eigh(B.T @ B)
     values, rotation = values[::-1], rotation[:, ::-1]
-    return kept, values, B @ (rotation / np.sqrt(values))
+    rotation /= np.sqrt(values)
+    # With F^T Y = R^T R and B = Y R^-1, F^T B is R^T.
+    return kept, values, B @ rotation, np.triu(factor[:rank, :rank]).T @ rotation
 
 
 def _largest_left_out(total: float, size: float, values: Array, m: int) -> float:
