@@ -195,6 +195,7 @@ CASES = dict(group_cases()) | {
     "sandwich": Case("W", lambda w: np.array(guarantees.sandwich(w)), W, None),
     "Davis-Kahan": Case("W", guarantees.davis_kahan, W, None),
     "largest step": Case("W", dynamics.largest_step, W, -2),
+    "minibatch's square": Case("W", lambda w: dynamics.minibatch_square(w, 3), W, 4),
     "spread x": Case("x", lambda x: fluctuations.mae_spread(groups.NORM, x, 50), X, 1),
     "marginal t": Case("t", lambda t: sphere.marginal_density(4, t), POINTS, None, many=True),
     "bivariate s": Case(
@@ -475,6 +476,7 @@ def test_every_public_function_of_an_array_has_a_case():
         "dynamics.descent": "descent's W",
         "dynamics.sgd": "sgd's W",
         "dynamics.largest_step": "largest step",
+        "dynamics.minibatch_square": "minibatch's square",
         "simulated_spectra.eigenvalues": "spectra of Y",
         "simulated_spectra.kolmogorov_smirnov": "distance",
         "simulated_spectra.simulate_spectrum": "simulated bias",

@@ -12,7 +12,7 @@ from reluspec_lib._validation import Array, check_count
 from reluspec_lib.learning._loss import Population, Sample
 from reluspec_lib.learning._setting import check_flag, checked_features, checked_weights
 
-__all__ = ["bound", "check_step", "largest_step", "population_bound"]
+__all__ = ["bound", "check_step", "largest_step", "minibatch_square", "population_bound"]
 
 # Entries of a block of pairs of units: some arrays of 2 MB.
 _BLOCK = 250_000
@@ -97,6 +97,44 @@ def largest_step(
     if exact and batch is not None:
         return _exact_bound(W, batch) / scale**2
     return population_bound(W, batch) / scale**2
+
+
+def minibatch_square(W: ArrayLike, batch: int) -> Array:
+    r"""Return the mean square of the matrix S that a minibatch has in place of J.
+
+    .. math:: \mathbb{E} S^2 = \Big(1 - \frac1B\Big) J^2
+              + \frac1B\, \mathbb{E}\big[|X|^2 X^\top X\big], \qquad
+              S = \frac1B \sum_{b=1}^B X(x_b)^\top X(x_b)
+
+    Parameters
+    ----------
+    W : array_like, shape (d, m)
+        Hidden weights.
+    batch : int
+        Number of inputs x ~ N(0, I_d) in a minibatch.
+
+    Returns
+    -------
+    ndarray of float64, shape (m, m)
+
+    Raises
+    ------
+    ValueError
+        If an argument has a wrong shape or is outside its range.
+
+    Examples
+    --------
+    >>> minibatch_square([[2.0]], 1)  # w^4 E ReLU(x)^4
+    array([[24.]])
+    """
+    batch = check_count("batch", batch)
+    _, W, scale = checked_weights(W)
+    square = np.zeros((W.shape[1],) * 2)
+    on = np.flatnonzero(np.linalg.norm(W, axis=0) > 0)
+    if len(on):
+        J, single = single_input_matrix(W[:, on])
+        square[np.ix_(on, on)] = scale**4 * ((1 - 1 / batch) * (J @ J) + single / batch)
+    return square
 
 
 def population_bound(W: Array, batch: int | None) -> float:

@@ -35,11 +35,17 @@ from reluspec_lib._validation import (
 )
 from reluspec_lib.learning._loss import MOST_PRODUCTS, exponential, solve
 from reluspec_lib.learning._setting import Setting
-from reluspec_lib.learning._stability import bound, check_step, largest_step, population_bound
+from reluspec_lib.learning._stability import (
+    bound,
+    check_step,
+    largest_step,
+    minibatch_square,
+    population_bound,
+)
 from reluspec_lib.learning._trajectory import Trajectory
 from reluspec_lib.learning.targets import Target
 
-__all__ = ["Trajectory", "descent", "flow", "largest_step", "sgd"]
+__all__ = ["Trajectory", "descent", "flow", "largest_step", "minibatch_square", "sgd"]
 
 _SOLVERS = ("dense", "lanczos", "expm")
 

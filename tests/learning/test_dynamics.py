@@ -77,6 +77,7 @@ USUAL = {
     "descent": {"W": W0, "target": TARGET, "step": 0.1, "steps": [1]},
     "sgd": {"W": W0, "target": TARGET, "step": 0.01, "steps": [1], "batch": 2, "rng": 1},
     "largest_step": {"W": W0},
+    "minibatch_square": {"W": W0, "batch": 4},
 }
 
 
@@ -417,6 +418,8 @@ def test_the_matrix_of_one_input_in_higher_dimension():
     X = features(rng(2).normal(size=(1_000_000, 4)), W)
     sampled = X.T @ ((X**2).sum(axis=1, keepdims=True) * X) / len(X)
     np.testing.assert_allclose(single, sampled, rtol=0.02)
+    whole = dynamics.minibatch_square(3 * W, 4)
+    np.testing.assert_allclose(whole, 81 * (0.75 * J @ J + single / 4), rtol=1e-12)
 
 
 def test_the_exact_step_of_no_feature_is_infinite_and_a_zero_unit_does_not_count():
@@ -425,6 +428,12 @@ def test_the_exact_step_of_no_feature_is_infinite_and_a_zero_unit_does_not_count
     with_zero = np.insert(W, 2, 0, axis=1)
     steps = [dynamics.largest_step(A, batch=2, exact=True) for A in (W, with_zero)]
     assert steps[1] == pytest.approx(steps[0], rel=1e-12)
+    square = dynamics.minibatch_square(with_zero, 2)
+    assert not square[2].any()
+    np.testing.assert_array_equal(
+        np.delete(np.delete(square, 2, 0), 2, 1), dynamics.minibatch_square(W, 2)
+    )
+    assert not dynamics.minibatch_square(np.zeros((2, 3)), 2).any()
 
 
 @pytest.mark.parametrize("block", [1, 100, 10**9])
@@ -705,6 +714,7 @@ def test_float32_weights_are_taken_in_float64():
         ("sgd", {"rng": -7}, r"rng must be a numpy.random.Generator .* or a seed .*; got -7"),
         ("sgd", {"noise": -1}, r"noise must be a finite number >= 0, got -1"),
         ("largest_step", {"x": X0, "batch": 2}, r"x and batch exclude each other"),
+        ("minibatch_square", {"batch": 0}, r"batch must be an integer >= 1, got 0"),
         ("largest_step", {"exact": True}, r"exact needs batch"),
         ("largest_step", {"exact": 1, "batch": 2}, r"exact must be True or False, got 1"),
         ("largest_step", {"batch": 0}, r"batch must be an integer >= 1, got 0"),
