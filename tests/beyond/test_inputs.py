@@ -1,0 +1,379 @@
+"""What the theory says of a data set, against plain numpy and the other modules."""
+
+import math
+import types
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from helpers import NOT_COUNTS, relative, rng
+from reluspec_lib import dynamics, groups, harmonics, inputs, risk
+from reluspec_lib.beyond._data import prepared
+
+D, M = 3, 60
+
+
+def table(n=200, seed=1):
+    """Correlated, skew, off-centre, in units of very different size."""
+    generator = rng(seed)
+    z = generator.standard_normal((n, D)) + 0.3 * generator.exponential(size=(n, 1))
+    return (z + np.array([1.0, 0.0, 2.0])) * [0.1, 1.0, 5.0]
+
+
+def responses(x):
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    y = np.linalg.norm(z, axis=1) + z[:, 0] + z[:, 1] * z[:, 2]
+    return y - y.mean()
+
+
+def weights(m=M, seed=5):
+    return rng(seed).standard_normal((D, m)) / math.sqrt(m)
+
+
+def scaled(z):
+    return z * math.sqrt(z.shape[1] / (z**2).sum(axis=1).mean())
+
+
+def frame(values, columns):
+    """What has the two attributes that are read of a frame."""
+    return types.SimpleNamespace(to_numpy=lambda: np.asarray(values, object), columns=columns)
+
+
+# --- what is done to the data
+
+
+def test_the_three_views_of_the_data():
+    x = table()
+    views = prepared(x)
+    for z in views.values():
+        assert relative((z**2).sum() / len(z), D) < 1e-12
+    np.testing.assert_allclose(views["raw"], scaled(x), rtol=1e-12)
+    np.testing.assert_allclose(views["centred"], scaled(x - x.mean(axis=0)), atol=1e-12)
+    correlation = np.corrcoef(x.T)
+    root = scipy.linalg.inv(scipy.linalg.sqrtm(correlation)).real
+    z = (x - x.mean(axis=0)) / x.std(axis=0) @ root
+    np.testing.assert_allclose(views["whitened"], z, atol=1e-10)
+    np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(D), atol=1e-10)
+
+
+# --- the views, by plain numpy, with more rows than units and fewer
+
+
+@pytest.mark.parametrize("n, m", [(200, 60), (50, 60)])
+@pytest.mark.parametrize("name", ["raw", "centred", "whitened"])
+def test_a_view_against_plain_numpy(n, m, name):
+    x = table(n)
+    one = getattr(inputs.diagnose(x, m, 5), name)
+    z, W = prepared(x)[name], weights(m)
+    X = np.maximum(z @ W, 0)
+    _, s, Vt = np.linalg.svd(X / math.sqrt(n), full_matrices=False)
+    assert (one.d, one.n, one.m, one.name) == (D, n, m, name)
+    np.testing.assert_allclose(one.eigenvalues, s**2, atol=1e-12 * s[0] ** 2)
+    J = X.T @ X / n
+    basis = groups.Basis(groups.ALL, D)
+    V, F = basis.eigenvectors(W), basis.limit(z)
+    np.testing.assert_allclose(one.rates, (F**2).mean(axis=0), rtol=1e-12)
+    ends = {"norm": (0, 1), "coordinates": (1, 1 + D), "group 3": (1 + D, basis.size)}
+    for group, (start, stop) in ends.items():
+        chosen = V[:, start:stop]
+        share = np.trace(chosen.T @ J @ chosen) / np.trace(J)
+        assert one.shares[group] == pytest.approx(share, rel=1e-10)
+        away = []
+        for v in chosen.T:
+            theta = v @ J @ v / (v @ v)
+            away.append(np.linalg.norm(J @ v - theta * v) / theta / np.linalg.norm(v))
+        assert one.residuals[group] == pytest.approx(np.sqrt(np.mean(np.square(away))), rel=1e-9)
+        angles = scipy.linalg.subspace_angles(V[:, :stop], Vt[:stop].T)
+        np.testing.assert_allclose(one.angles[group], np.degrees(angles[::-1]), atol=1e-5)
+        assert one.overlaps[group] == pytest.approx(np.mean(np.cos(angles) ** 2), rel=1e-9)
+    assert sum(one.shares.values()) == pytest.approx(1, rel=1e-12)
+    c = z - z.mean(axis=0)
+    covariance = c.T @ c / n
+    assert one.offset == pytest.approx((z.mean(axis=0) ** 2).sum() / D, abs=1e-12)
+    assert one.effective_rank == pytest.approx(
+        np.trace(covariance) ** 2 / np.trace(covariance @ covariance), rel=1e-10
+    )
+    assert one.kurtosis == pytest.approx(
+        np.mean((c**4).mean(axis=0) / np.diag(covariance) ** 2), rel=1e-10
+    )
+    first = np.linalg.svd(F, full_matrices=False)[2][0]
+    assert one.tilt == pytest.approx(math.degrees(math.acos(abs(first[0]))), abs=1e-6)
+    assert one.late == (np.linalg.eigvalsh(covariance) < 4 * harmonics.eigenvalue(D, 2)).sum()
+
+
+def test_blocks_of_rows_add_up(monkeypatch):
+    x = table()
+    whole = inputs.diagnose(x, M, 5, responses(x))
+    monkeypatch.setattr("reluspec_lib.beyond._view._ENTRIES", 7 * M)
+    parts = inputs.diagnose(x, M, 5, responses(x))
+    for one, two in zip(whole.views, parts.views, strict=True):
+        np.testing.assert_allclose(one.eigenvalues, two.eigenvalues, atol=1e-11)
+        np.testing.assert_allclose(one.rates, two.rates, rtol=1e-11)
+        np.testing.assert_allclose(one.curves.network, two.curves.network, rtol=1e-9)
+        np.testing.assert_allclose(one.curves.groups, two.curves.groups, rtol=1e-9)
+
+
+def test_group_3_is_left_out_where_it_has_more_vectors_than_rows():
+    x = rng().standard_normal((12, 4))
+    found = inputs.diagnose(x, 50, 1, x[:, 0])
+    one = found.whitened
+    assert list(one.angles) == ["norm", "coordinates"]
+    assert math.isnan(one.shares["group 3"])
+    assert math.isnan(one.residuals["group 3"])
+    assert one.rates.shape == (5,)
+    assert len(found.labels) == 5
+    assert math.isnan(found.records()[2]["overlap group 3"])
+    with pytest.raises(ValueError, match=r"n > 14 rows, got 12"):
+        one.ridge(5, 0.1)
+
+
+# --- learning
+
+
+@pytest.mark.parametrize("n, m", [(200, 60), (50, 60)])
+@pytest.mark.parametrize("name", ["raw", "whitened"])
+def test_curves_against_the_flow_itself(n, m, name):
+    x = table(n)
+    y, times = responses(x), [0.0, 0.3, 2.0, 30.0]
+    one = getattr(inputs.diagnose(x, m, 5, y, times=times), name)
+    z, W = prepared(x)[name], weights(m)
+    path = dynamics.flow(W, np.zeros(m), times, sample=(z, y))
+    left = y[:, None] - np.maximum(z @ W, 0) @ path.readout
+    size = (y**2).mean()
+    np.testing.assert_allclose(one.curves.network, (left**2).mean(axis=0) / size, rtol=1e-8)
+    F = groups.Basis(groups.ALL, D).limit(z)
+    for t, value in zip(times, one.curves.groups, strict=True):
+        left = scipy.linalg.expm(-t * F @ F.T / n) @ y
+        assert value == pytest.approx((left**2).mean() / size, rel=1e-8)
+    explained, shares = 0.0, []
+    for stop in (1, 1 + D, F.shape[1]):
+        fit = F[:, :stop] @ np.linalg.lstsq(F[:, :stop], y, rcond=None)[0]
+        shares.append((fit**2).mean() / size - explained)
+        explained += shares[-1]
+    np.testing.assert_allclose(list(one.curves.power.values()), shares, atol=1e-9)
+    ideal = [
+        1 - sum(p * -math.expm1(-2 * harmonics.eigenvalue(D, k) * t) for k, p in enumerate(shares))
+        for t in times
+    ]
+    np.testing.assert_allclose(one.curves.ideal, ideal, atol=1e-9)
+
+
+def test_signal_and_noise_are_those_of_the_responses():
+    generator = rng(3)
+    x = generator.standard_normal((20_000, D))
+    y = 2 * x[:, 0] + x[:, 1] * x[:, 2] / np.linalg.norm(x, axis=1)
+    y += 1.5 * generator.standard_normal(len(x))
+    one = inputs.diagnose(x, 20, 1, y).whitened
+    assert one.noise == pytest.approx(1.5, rel=0.02)
+    # E x_a^2 x_b^2/|x|^2 = d/(d (d+2)) for x ~ N(0, I_d).
+    assert one.signal[1] == pytest.approx(4, rel=0.03)
+    assert one.signal[2] == pytest.approx(1 / (D + 2), rel=0.15)
+    assert one.signal[0] < 0.01
+    expected = risk.Ridge(D, 20, 100, 0.1, power=one.signal, noise=one.noise).risk + one.noise**2
+    assert one.ridge(100, 0.1) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_without_responses_there_are_no_curves():
+    one = inputs.diagnose(table(), M, 1).raw
+    assert (one.curves, one.noise, one.signal) == (None, None, None)
+
+
+# --- what does not depend on the data, and the theory on Gaussian data
+
+
+@pytest.mark.parametrize("d, m", [(2, 5), (3, 60), (10, 1000)])
+def test_expected_shares_from_limits_and_variances(d, m):
+    x = table(4, seed=8)[:, [0] * d] * rng().uniform(1, 2, (4, d))
+    shares, parts = inputs.expected_shares(d, m), {}
+    half = (x**2).sum(axis=1).mean() / 2
+    named = ("norm", "coordinates", "group 3", "group 3")
+    for name, group in zip(named, groups.ALL, strict=True):
+        square = (group.limit(x) ** 2 + group.variance(x) / m).sum(axis=1).mean()
+        parts[name] = parts.get(name, 0.0) + square / half
+    for name, part in parts.items():
+        assert shares[name] == pytest.approx(part, rel=1e-10)
+    assert sum(shares.values()) == pytest.approx(1, rel=1e-12)
+
+
+def test_gaussian_data_have_the_spectrum_of_the_theory():
+    found = inputs.diagnose(rng(2).standard_normal((8000, 4)), 700, 3)
+    for one in found.views:
+        sizes = (1, 4, 9)
+        expected = np.repeat(found.ideal, sizes)
+        np.testing.assert_allclose(one.eigenvalues[:14], expected, rtol=0.25)
+        assert one.overlaps["coordinates"] > 0.99
+        assert one.overlaps["group 3"] > 0.95
+        assert one.tilt < 3
+        assert one.late == 0
+        assert one.kurtosis == pytest.approx(3, abs=0.1)
+    assert found.advice() == ["the groups can be used: raw, centred, whitened"]
+    names = found.order("whitened")
+    assert names[0] == "norm 0"
+    assert all(name.startswith("coordinate") for name in names[1:5])
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.02, 0.3, 1.0])
+def test_the_angle_of_mixing_is_that_of_a_matrix(offset):
+    d = 7
+    norm, along = harmonics.eigenvalue(d, 0), d * offset / 4
+    cross = math.sqrt(norm * along)
+    first = np.linalg.eigh([[norm, cross], [cross, along]])[1][:, -1]
+    expected = math.degrees(math.acos(min(abs(first[0]), 1)))
+    assert inputs.mixing_angle(d, offset) == pytest.approx(expected, abs=1e-6)
+
+
+def test_rows_of_one_length_are_tilted_as_predicted():
+    d = 5
+    x = rng(4).standard_normal((4000, d))
+    x[:, 0] = 0
+    x *= 2 / np.linalg.norm(x, axis=1, keepdims=True)
+    x[:, 0] = 0.5 + 1e-6 * rng(5).standard_normal(4000)
+    one = inputs.diagnose(x, 20, 1).raw
+    assert one.offset == pytest.approx(1 / 17, rel=0.02)
+    # The squares, which the formula leaves out, turn it by a degree more.
+    assert one.tilt == pytest.approx(inputs.mixing_angle(d, one.offset), abs=1.5)
+
+
+# --- units, order, equality
+
+
+def test_units_and_origin_change_what_they_should():
+    x = table()
+    y = responses(x)
+    one, two = (inputs.diagnose(z, M, 5, y) for z in (x, 3 * x + [5.0, -7.0, 11.0]))
+    np.testing.assert_allclose(one.centred.eigenvalues, two.centred.eigenvalues, atol=1e-10)
+    assert one.raw.offset != pytest.approx(two.raw.offset, rel=0.01)
+    two = inputs.diagnose(x * [7.0, 1e5, 1e-4], M, 5, y)
+    np.testing.assert_allclose(one.whitened.eigenvalues, two.whitened.eigenvalues, atol=1e-9)
+    assert one == inputs.diagnose(x, M, rng(5), y)
+    assert one != two
+
+
+def test_the_order_is_that_of_the_rates():
+    found = inputs.diagnose(table(), M, 5)
+    assert found.order()[0] == "coordinate l=3"  # by far the largest column
+    rates = dict(zip(found.labels, found.centred.rates, strict=True))
+    assert sorted(rates.values(), reverse=True) == [rates[name] for name in found.order("centred")]
+    with pytest.raises(ValueError, match="name must be one of raw, centred, whitened, got 'white'"):
+        found.order("white")
+
+
+# --- what is shown
+
+
+def test_table_records_and_advice():
+    x = table()
+    found = inputs.diagnose(x, M, 5, responses(x))
+    records = found.records()
+    assert [record["view"] for record in records] == ["raw", "centred", "whitened"]
+    assert records[0]["offset"] == found.raw.offset
+    text = found.table()
+    assert text.startswith("200 rows, 3 columns, 60 units\nview")
+    assert f"{found.raw.offset:.3g}" in text
+    assert text.endswith(found.advice()[-1])
+    assert found.advice()[0].startswith("centre: the mean alone")
+    assert found.advice()[1].startswith("whiten: 2 of 3 principal directions")
+    assert repr(found) == "<Diagnosis of 200 rows, 3 columns at 60 units>"
+
+
+def test_advice_where_the_coordinates_are_no_eigenspace():
+    x = rng(0).standard_normal((80, 12)) * np.geomspace(1, 0.45, 12)
+    found = inputs.diagnose(x, 40, 1)
+    assert found.centred.late == 0
+    assert found.centred.overlaps["coordinates"] < 0.9
+    assert "whiten: the coordinates are not an eigenspace of the centred data" in found.advice()
+    assert found.advice()[-1] == "the groups can be used: whitened"
+    fewer = inputs.diagnose(x[:40], 40, 1)
+    assert fewer.advice()[-1] == "the groups cannot be used, whatever is done first"
+
+
+def test_the_figure_has_the_spectra_and_the_curves():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    x = table()
+    found = inputs.diagnose(x, M, 5, responses(x))
+    fig = found.figure()
+    left, right = fig.axes
+    np.testing.assert_allclose(left.lines[1].get_ydata(), found.centred.eigenvalues[:9])
+    np.testing.assert_allclose(right.lines[0].get_ydata(), found.raw.curves.network)
+    np.testing.assert_allclose(right.lines[1].get_ydata(), found.raw.curves.ideal)
+    assert len(inputs.diagnose(x, M, 5).figure().axes) == 1
+    pyplot.close("all")
+
+
+# --- what is refused
+
+
+def broken(row, column, value):
+    x = table(20)
+    x[row, column] = value
+    return x
+
+
+def with_column(values):
+    x = table(20)
+    x[:, 1] = values(x)
+    return x
+
+
+@pytest.mark.parametrize(
+    "x, message",
+    [
+        (np.ones(5), r"x must have shape \(n, d\) with d >= 2, got shape \(5,\)"),
+        (np.ones((5, 1)), r"x must have shape \(n, d\) with d >= 2, got shape \(5, 1\)"),
+        (table(3), "x must have more rows than columns, got 3 rows and 3 columns"),
+        (broken(4, 2, np.nan), "x must be finite, got NaN or infinity in column 2; fill"),
+        (broken(4, 0, -np.inf), "x must be finite, got NaN or infinity in column 0; fill"),
+        (with_column(lambda x: 7.0), "x must have no constant column, got column 1; leave"),
+        (with_column(lambda x: 0.0), "x must have no constant column, got column 1; leave"),
+        (with_column(lambda x: 2 * x[:, 0]), "linearly independent columns, got rank 2 of 3"),
+        (with_column(lambda x: x[:, 0] - x[:, 2] + 4), "got rank 2 of 3 columns after centring"),
+        (table(20).astype(str), "x must hold numbers, got others in columns 0, 1, 2; encode"),
+        (table(20) + 1j, "x must hold numbers, got others in columns 0, 1, 2; encode"),
+        ([[1.0, 2.0], [3.0]], "x must be a table with rows of one length, got ragged rows"),
+        (np.ma.masked_less(table(20), 0), "x must have no masked entries; fill them or leave"),
+        (np.ones((20, 12)), r"got columns 0, 1, 2, 3, 4 and 7 more; leave"),
+        (table(20) * [1e-200, 1, 1], "got one whose spread is below 1e-150 .* column 0"),
+    ],
+)
+def test_data_that_are_refused(x, message):
+    with pytest.raises(ValueError, match=message):
+        inputs.diagnose(x, M, 1)
+
+
+def test_frames_are_read_and_their_columns_named():
+    x = table(20)
+    found = inputs.diagnose(frame(x.tolist(), ["a", "b", "c"]), M, 1)
+    assert found == inputs.diagnose(x, M, 1)
+    named = [
+        ([[*row[:2], "text"] for row in x.tolist()], "others in column c; encode"),
+        ([[*row[:2], None] for row in x.tolist()], "NaN or infinity in column c; fill"),
+        ([[1, *row[1:]] for row in x.tolist()], "no constant column, got column a; leave"),
+    ]
+    for values, message in named:
+        with pytest.raises(ValueError, match=message):
+            inputs.diagnose(frame(values, ["a", "b", "c"]), M, 1)
+
+
+def test_other_arguments_are_refused():
+    x = table(20)
+    for m in NOT_COUNTS:
+        with pytest.raises(ValueError, match="m must be an integer >= 1"):
+            inputs.diagnose(x, m, 1)
+    with pytest.raises(ValueError, match=r"y must have shape \(20,\), one per row of x, got"):
+        inputs.diagnose(x, M, 1, np.ones(19))
+    with pytest.raises(ValueError, match="y must not be 0 everywhere"):
+        inputs.diagnose(x, M, 1, np.zeros(20))
+    with pytest.raises(ValueError, match="times"):
+        inputs.diagnose(x, M, 1, x[:, 0], times=[-1.0])
+    with pytest.raises(ValueError, match="rng must be"):
+        inputs.diagnose(x, M, None)
+    with pytest.raises(ValueError, match="d must be an integer >= 2"):
+        inputs.expected_shares(1, 5)
+    for offset in (-0.1, 1.1, np.nan, "0.5", None):
+        with pytest.raises(ValueError, match="offset must be a number from 0 to 1"):
+            inputs.mixing_angle(3, offset)
