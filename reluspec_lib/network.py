@@ -27,8 +27,10 @@ _TILE_COLUMNS = 512
 Readout = Callable[[Array], ArrayLike]
 
 
-def features(x: ArrayLike, W: ArrayLike) -> Array:
-    """Return the hidden features X(x) = ReLU(x W).
+def features(
+    x: ArrayLike, W: ArrayLike, *, activation: Callable[[Array], Array] | None = None
+) -> Array:
+    """Return the hidden features X(x) = ReLU(x W), or those of another activation.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def features(x: ArrayLike, W: ArrayLike) -> Array:
         One input per row, or a single input.
     W : array_like, shape (d, m)
         Hidden weights.
+    activation : callable, optional
+        In place of the ReLU: takes an array, returns the values in the same shape.
 
     Returns
     -------
@@ -58,7 +62,10 @@ def features(x: ArrayLike, W: ArrayLike) -> Array:
     """
     W = check_weights(W)
     product: Array = check_inputs(x, W.shape[0]) @ W
-    return np.maximum(product, 0, out=product)
+    if activation is None:
+        return np.maximum(product, 0, out=product)
+    product[...] = _values(_check_callable(activation), product)
+    return _check_finite(product)
 
 
 def forward(
@@ -66,6 +73,7 @@ def forward(
     W: ArrayLike | StreamedWeights,
     V: ArrayLike | Readout,
     *,
+    activation: Callable[[Array], Array] | None = None,
     workers: int | None = None,
 ) -> Array:
     """Return the network outputs f_v(x) = ReLU(x W) v for each column v of V.
@@ -80,6 +88,9 @@ def forward(
         One vector of readout weights per column, or a single one. A callable gets the hidden
         weights of a block of units, shape (d, b), and returns their readout weights, shape (b, K)
         or (b,): so neither W nor V need be held.
+    activation : callable, optional
+        In place of the ReLU: takes an array, returns the values in the same shape. Those of
+        :mod:`reluspec_lib.beyond.activations` that are linear on both sides of 0 are as fast.
     workers : int, optional
         Number of threads, which share the inputs in blocks of 512 or 1024; all processors by
         default. The result does not depend on it.
@@ -115,8 +126,14 @@ def forward(
     >>> abs(f / groups.NORM.limit(x) - 1).item() < 0.01
     True
     """
-    f, _ = _sum_over_units(x, W, V, _rectify, workers)
-    return f
+    if activation is None:
+        return _sum_over_units(x, W, V, _rectify, workers)[0]
+    on_tile, factor, slope = _parts(activation)
+    f, linear = _sum_over_units(x, W, V, on_tile, workers, linear=slope != 0)
+    f *= f.dtype.type(factor)
+    if slope:
+        f += f.dtype.type(slope) * linear
+    return _check_finite(f)
 
 
 def forward_antithetic(
@@ -168,6 +185,42 @@ def _rectify(tile: Array, zeros: Array) -> None:
 
 def _magnitude(tile: Array, zeros: Array) -> None:
     np.abs(tile, out=tile)
+
+
+def _check_callable(activation: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    if not callable(activation):
+        raise ValueError(f"activation must be callable, got {activation!r}")
+    return activation
+
+
+def _check_finite(values: Array) -> Array:
+    if not np.isfinite(values).all():
+        raise ValueError("activation must return finite numbers at all pre-activations x W")
+    return values
+
+
+def _values(activation: Callable[[Array], Array], t: Array) -> Array:
+    """Return the values of an activation that somebody gave, or raise a ValueError."""
+    values = np.asarray(activation(t))
+    if values.shape != t.shape or values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"activation must return real numbers in the shape of its argument {t.shape}, got "
+            f"{values.dtype} in shape {values.shape}"
+        )
+    return values
+
+
+def _parts(activation: Callable[[Array], Array]) -> tuple[_Activation, float, float]:
+    """Return h in place, p and q with activation(t) = p h(t) + q t; an activation may know them."""
+    known: tuple[_Activation, float, float] | None = getattr(activation, "on_tile", None)
+    if known is not None:
+        return known
+    _check_callable(activation)
+
+    def replace(tile: Array, zeros: Array) -> None:
+        tile[...] = _values(activation, tile)
+
+    return replace, 1.0, 0.0
 
 
 def _sum_over_units(

@@ -335,3 +335,38 @@ def test_a_wide_network_needs_no_memory_for_its_width():
     x, W = rng().normal(size=(20, 2)), StreamedWeights(2, 3_000_000, rng())
     _, peak = with_peak(lambda: forward(x, W, groups.COORDINATE.eigenvectors))
     assert peak < 32 * 2**20  # W alone is 48 MB
+
+
+# --- other activations
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0, 0.1, 1.0, 3.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_that_are_linear_on_both_sides(slope, dtype):
+    from reluspec_lib import activations
+
+    x, W = rng(1).normal(size=(7, 3)).astype(dtype), rng(2).normal(size=(3, 700)).astype(dtype)
+    V = rng(3).normal(size=(700, 2)).astype(dtype)
+    found = forward(x, W, V, activation=activations.leaky(slope))
+    t = x @ W
+    expected = np.where(t > 0, t, slope * t) @ V
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, atol=(1e-12 if dtype == np.float64 else 2e-3))
+    if slope == 0:
+        np.testing.assert_array_equal(found, forward(x, W, V))
+
+
+@pytest.mark.parametrize("activation", [np.tanh, np.sign])
+def test_any_function_is_an_activation(activation):
+    x, W, V = rng(1).normal(size=(1500, 3)), rng(2).normal(size=(3, 700)), rng(3).normal(size=700)
+    np.testing.assert_allclose(
+        forward(x, W, V, activation=activation), activation(x @ W) @ V, atol=1e-10
+    )
+    np.testing.assert_array_equal(features(x, W, activation=activation), activation(x @ W))
+
+
+@pytest.mark.parametrize("activation", ["tanh", lambda t: t[:1], lambda t: t * np.inf])
+@pytest.mark.parametrize("call", [features, lambda x, W, **k: forward(x, W, np.ones(4), **k)])
+def test_wrong_activations_are_refused(activation, call):
+    with pytest.raises(ValueError, match="activation must"), np.errstate(invalid="ignore"):
+        call(np.ones((2, 3)), np.eye(3, 4), activation=activation)

@@ -13,7 +13,15 @@ from reluspec_lib._lengths import measured, restored
 from reluspec_lib._threads import check_stop, run
 from reluspec_lib._validation import Array
 
-__all__ = ["COEFFICIENTS", "Operator", "Product", "assembled", "half_squares", "strips"]
+__all__ = [
+    "COEFFICIENTS",
+    "Operator",
+    "Product",
+    "assembled",
+    "half_squares",
+    "second_moments",
+    "strips",
+]
 
 # Rows and columns of a tile of J: small enough for the cache, and large enough that threads seldom
 # wait for each other between the numpy calls on a tile.
@@ -132,6 +140,16 @@ def assembled(W: Array, kind: np.dtype[Any], workers: int) -> Array:
     run(fill, workers)
     np.fill_diagonal(J, norms**2 / 2)
     return J
+
+
+def second_moments(W: Array, activation: Any, kind: np.dtype[Any], workers: int) -> Array:
+    """Return J for an activation that knows its second moments, for the ReLU without one."""
+    if activation is None:
+        return assembled(W, kind, workers)
+    if not hasattr(activation, "second_moments"):
+        raise ValueError(f"activation must be one of reluspec_lib.activations, got {activation!r}")
+    moments: Array = activation.second_moments(W, kind, workers)
+    return moments
 
 
 class Product:

@@ -9,6 +9,7 @@ triangle and never hold it.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -25,7 +26,7 @@ from reluspec_lib._validation import (
     check_readout,
     check_weights,
 )
-from reluspec_lib.spectrum._kernel import Operator, Product, assembled, half_squares, strips
+from reluspec_lib.spectrum._kernel import Operator, Product, half_squares, second_moments, strips
 from reluspec_lib.spectrum._leading import Spectrum, leading
 
 __all__ = [
@@ -40,7 +41,13 @@ __all__ = [
 ]
 
 
-def matrix(W: ArrayLike, *, dtype: DTypeLike | None = None, workers: int | None = None) -> Array:
+def matrix(
+    W: ArrayLike,
+    *,
+    activation: Any = None,
+    dtype: DTypeLike | None = None,
+    workers: int | None = None,
+) -> Array:
     r"""Return the Fisher information matrix J of the readout weights in closed form.
 
     .. math:: J_{ij} = \frac{|w_i| |w_j|}{2\pi}
@@ -52,6 +59,8 @@ def matrix(W: ArrayLike, *, dtype: DTypeLike | None = None, workers: int | None 
     ----------
     W : array_like, shape (d, m)
         Hidden weights.
+    activation : optional
+        In place of the ReLU, one of :mod:`reluspec_lib.beyond.activations`.
     dtype : dtype, optional
         float32 or float64; by default that of ``W``.
     workers : int, optional
@@ -81,7 +90,7 @@ def matrix(W: ArrayLike, *, dtype: DTypeLike | None = None, workers: int | None 
     """
     W = check_weights(W)
     kind = check_dtype("dtype", W.dtype if dtype is None else dtype)
-    return assembled(W, kind, check_workers(workers, strips(W.shape[1])))
+    return second_moments(W, activation, kind, check_workers(workers, strips(W.shape[1])))
 
 
 def matvec(W: ArrayLike, V: ArrayLike, *, workers: int | None = None) -> Array:
@@ -258,7 +267,7 @@ def residual(W: ArrayLike) -> Array:
     basis = groups.Basis(groups.ALL, d)
     V = basis._eigenvectors(W)
     V *= np.sqrt(basis.eigenvalues).astype(V.dtype)
-    R = assembled(W, W.dtype, check_workers(None, strips(m)))
+    R = second_moments(W, None, W.dtype, check_workers(None, strips(m)))
     R -= V @ V.T
     return R
 

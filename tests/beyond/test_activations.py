@@ -1,0 +1,362 @@
+"""Any activation: coefficients, eigenvalues, limits and second moments from independent routes."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy import integrate, special
+
+from helpers import rng
+from reluspec_lib import activations, fisher, groups, harmonics, sample_weights
+
+CLIP = activations.Activation(lambda t: np.clip(t, -1, 1), kinks=(-1, 1), name="clip")
+ELU = activations.Activation(lambda t: np.where(t > 0, t, np.expm1(np.minimum(t, 0))), name="elu")
+
+
+def in_plane(function, a, b, rho):
+    """The second moment by the trapezoidal rule on a fine grid, for smooth functions."""
+    z = np.linspace(-9, 9, 721)
+    w = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    other = function(b * (rho * z[:, None] + math.sqrt(1 - rho**2) * z))
+    return float((function(a * z) * w) @ other @ w)
+
+
+def polar(power, rho, sign=1.0):
+    """E ReLU(X)^power ReLU(sign Y)^power by quadrature over the angle, for correlation rho."""
+    with mp.workdps(30):
+        theta = mp.acos(mp.mpf(rho) * sign)
+        part = mp.quad(
+            lambda t: (mp.cos(t) * mp.cos(t - theta)) ** power, [theta - mp.pi / 2, mp.pi / 2]
+        )
+        return float(part * 2**power * mp.gamma(power + 1) / (2 * mp.pi))
+
+
+# --- coefficients and eigenvalues
+
+
+@pytest.mark.parametrize("d, k", [(1, 0), (1, 1), (2, 4), (3, 0), (3, 1), (3, 3), (10, 2), (50, 6)])
+def test_the_relu_has_the_coefficients_and_eigenvalues_of_the_core(d, k):
+    relu = harmonics.relu_coefficient(d, k)
+    assert activations.coefficient("relu", d, k) == pytest.approx(relu, rel=1e-12)
+    assert activations.eigenvalue("relu", d, k) == pytest.approx(
+        harmonics.eigenvalue(d, k), rel=1e-12
+    )
+    assert activations.eigenvalue("relu", d, k, rung=1) == 0
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 2, 3])
+@pytest.mark.parametrize("d, k", [(2, 3), (3, 0), (3, 4), (7, 1), (7, 5)])
+def test_coefficients_of_relu_powers_are_integrals(power, d, k):
+    density = math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d - 1) / 2))
+    expected, _ = integrate.quad(
+        lambda a: (
+            math.sin(a) ** power * math.cos(a) ** (d - 2) * harmonics.zonal(d, k, math.sin(a))
+        ),
+        0,
+        math.pi / 2,
+        epsabs=1e-14,
+    )
+    found = activations.coefficient(activations.relu_power(power), d, k, [1.0, 4.0])
+    np.testing.assert_allclose(found, density * expected * np.array([1, 4.0**power]), atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "softplus", CLIP, ELU])
+@pytest.mark.parametrize("d, k, s", [(3, 0, 0.3), (3, 1, 5.0), (10, 2, 20.0), (2, 3, 2.0)])
+def test_coefficients_of_others_are_integrals(activation, d, k, s):
+    act = activations.named(activation)
+    density = math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d - 1) / 2))
+    turns = [math.asin(c / s) for c in (-1, 1) if abs(c) < s]
+    expected, _ = integrate.quad(
+        lambda a: (
+            float(act(s * math.sin(a)))
+            * math.cos(a) ** (d - 2)
+            * float(harmonics.zonal(d, k, math.sin(a)))
+        ),
+        -math.pi / 2,
+        math.pi / 2,
+        points=[0, *turns],
+        epsabs=1e-13,
+        limit=200,
+    )
+    assert activations.coefficient(act, d, k, s) == pytest.approx(density * expected, abs=1e-11)
+
+
+@pytest.mark.parametrize("d, scale", [(1, 1.0), (3, 1.0), (10, 0.5), (4, 2.0)])
+def test_the_ladders_of_cosine_and_sine_are_geometric(d, scale):
+    # Mehler: the Fourier kernel has Gaussian times Hermite eigenfunctions.
+    beta = (math.sqrt(1 + 4 * scale**2) - 1) / 2
+    for k in range(2 if d == 1 else 4):
+        found = activations.ladder("sin" if k % 2 else "cos", d, k, 3, scale=scale)
+        order = k + 2 * np.arange(3)
+        expected = (1 + beta) ** -d * (beta / (1 + beta)) ** order
+        np.testing.assert_allclose(found.eigenvalues, expected, rtol=1e-10)
+        assert found.error < 1e-12
+        other = activations.ladder("cos" if k % 2 else "sin", d, k, 3, scale=scale)
+        np.testing.assert_array_equal(other.eigenvalues, 0)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu", "tanh", "erf", "softplus", ELU])
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_eigenvalues_add_up_to_the_second_moment(activation, d):
+    total = sum(
+        harmonics.dimension(d, k) * activations.ladder(activation, d, k, 8).eigenvalues.sum()
+        for k in range(2 if d == 1 else 24)
+    )
+    assert total == pytest.approx(activations.second_moment(activation, d), rel=2e-5)
+
+
+def test_the_second_moment_is_a_mean_over_lengths():
+    z = np.linspace(-12, 12, 4001)
+    w = np.exp(-(z**2) / 2) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
+    r = np.linspace(0, 12, 2001)
+    chi = r**2 * np.exp(-(r**2) / 2) * (r[1] - r[0]) * math.sqrt(2 / math.pi)
+    expected = chi @ (np.tanh(0.7 * np.outer(r, z)) ** 2 @ w)
+    assert activations.second_moment("tanh", 3, scale=0.7) == pytest.approx(expected, rel=1e-6)
+    assert activations.second_moment(activations.leaky(0.5), 4) == pytest.approx(4 * 0.625)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu", "softplus"])
+@pytest.mark.parametrize("d, scale", [(1, 1.0), (5, 0.4)])
+def test_an_odd_part_of_one_half_t_has_one_eigenvalue(activation, d, scale):
+    found = activations.ladder(activation, d, 1, 3, scale=scale).eigenvalues
+    np.testing.assert_allclose(found, [scale**2 / 4, 0, 0], rtol=1e-12, atol=1e-25)
+    if d > 1:
+        assert activations.eigenvalue(activation, d, 3, scale=scale) == 0
+
+
+def test_a_large_scale_makes_a_gelu_a_relu():
+    found = activations.eigenvalue("gelu", 3, 2, scale=300.0) / 300**2
+    assert found == pytest.approx(harmonics.eigenvalue(3, 2), rel=1e-3)
+
+
+def test_ladders_are_eigenpairs_on_a_fine_grid():
+    d, k = 3, 1
+    r = np.linspace(0.02, 7, 350)
+    chi = r ** (d - 1) * np.exp(-(r**2) / 2)
+    chi /= chi.sum()
+    kernel = np.array([[0.0]])
+    kernel = activations.coefficient("erf", d, k, np.outer(r, r))
+    found = activations.ladder("erf", d, k, 2)
+    functions = found.functions(r)
+    np.testing.assert_allclose((functions * chi) @ functions.T, np.eye(2), atol=2e-3)
+    image = kernel @ (chi * functions).T
+    np.testing.assert_allclose(image[:, 0], found.radial[0] * functions[0], atol=3e-3)
+
+
+@pytest.mark.parametrize(
+    "activation, k, expected",
+    [("step", 1, 0.0625), ("relu", 1, 0.25), ("relu", 0, 3 * 3 * 0.25**2), ("gelu", 1, 0.25)],
+)
+def test_eigenvalues_on_the_sphere(activation, k, expected):
+    assert activations.on_sphere(activation, 3, k) == pytest.approx(expected, rel=1e-12)
+
+
+def test_eigenvalues_on_the_sphere_are_means_over_lengths():
+    t = np.linspace(0, 10, 4001)
+    chi = t**2 * np.exp(-(t**2) / 2)
+    squares = activations.coefficient("tanh", 3, 1, 2.0 * t) ** 2
+    found = activations.on_sphere("tanh", 3, 1, radius=4.0, scale=0.5)
+    assert found == pytest.approx(squares @ chi / chi.sum(), rel=1e-8)
+
+
+# --- limits
+
+
+@pytest.mark.parametrize("group", groups.ALL)
+def test_the_limits_of_the_relu_are_those_of_the_groups(group):
+    x = np.vstack([rng().normal(size=(4, 5)), np.zeros(5)])
+    np.testing.assert_allclose(activations.limit("relu", group, x), group.limit(x), atol=1e-13)
+    np.testing.assert_allclose(activations.limit("relu", group, x[0], [0]), group.limit(x[0], [0]))
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "step", "softplus", CLIP])
+@pytest.mark.parametrize("group", groups.ALL)
+def test_limits_are_those_of_wide_networks(activation, group):
+    act, scale = activations.named(activation), 0.6
+    x = np.array([0.5, -1.2, 2.0])
+    G = rng(7).normal(size=(3, 400_000))
+    terms = act(scale * (x @ G)) * group.eigenvectors(G, [0])[:, 0]
+    error = terms.std() / math.sqrt(len(terms))
+    found = activations.limit(act, group, x, [0], scale=scale)
+    assert abs(found[0] - terms.mean()) <= 4.5 * error
+
+
+@pytest.mark.parametrize("power", [0.0, 2.0])
+def test_the_radial_part_for_other_powers(power):
+    G = rng(3).normal(size=(4, 400_000))
+    t = np.linalg.norm(G, axis=0)
+    terms = t**power * np.tanh(2.0 * G[0]) * G[0] / t
+    found = activations.radial("tanh", 4, 1, 2.0, power=power)
+    assert abs(found - terms.mean()) <= 4.5 * terms.std() / math.sqrt(len(t))
+    exact = activations.radial("step", 4, 1, [1.0, 3.0], power=power)
+    np.testing.assert_allclose(exact[0], exact[1], rtol=1e-14)
+
+
+# --- second moments
+
+
+@pytest.mark.parametrize("activation", ["gelu", "erf", "cos", "sin", "tanh", "silu", "softplus"])
+@pytest.mark.parametrize("a, b, rho", [(1.0, 2.0, 0.3), (0.7, 1.5, -0.95), (0.4, 0.4, 0.0)])
+def test_second_moments_of_smooth_activations(activation, a, b, rho):
+    act = activations.named(activation)
+    expected = in_plane(act, a, b, rho)
+    assert float(activations.kernel(act, a, b, rho)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 1.5, 2, 3, 4])
+@pytest.mark.parametrize("rho", [-0.999, -0.6, 0.0, 0.3, 0.99])
+def test_second_moments_of_relu_powers(power, rho):
+    found = float(activations.kernel(activations.relu_power(power), 2.0, 0.5, rho))
+    assert found == pytest.approx(polar(power, rho), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("slope", [-1, 0.0, 0.3, 2])
+def test_second_moments_of_leaky_relus_are_sums_over_signs(slope):
+    rho = 0.4
+    same, mixed = polar(1, rho), polar(1, rho, -1)
+    expected = (1 + slope**2) * same - 2 * slope * mixed
+    assert float(activations.kernel(activations.leaky(slope), 1, 1, rho)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rho", [0.3, -0.97, 0.9999, 1.0])
+def test_second_moments_with_kinks(rho):
+    # Given X, the mean of the clipped Y is an integral of the normal distribution function.
+    def given(z):
+        mean, width = 1.3 * rho * z, 1.3 * math.sqrt(1 - rho**2)
+        if not width:
+            return np.clip(mean, -1, 1)
+        low, high = (-1 - mean) / width, (1 - mean) / width
+        inside = mean * (special.ndtr(high) - special.ndtr(low))
+        bell = (np.exp(-(low**2) / 2) - np.exp(-(high**2) / 2)) / math.sqrt(2 * math.pi)
+        return inside + width * bell - special.ndtr(low) + special.ndtr(-high)
+
+    z = np.linspace(-9, 9, 200_001)
+    w = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    expected = (np.clip(0.8 * z, -1, 1) * w) @ given(z)
+    assert float(activations.kernel(CLIP, 0.8, 1.3, rho)) == pytest.approx(expected, abs=1e-8)
+
+
+# --- the Fisher information
+
+
+ALL = ["relu", "step", "absolute", "gelu", "erf", "cos", "tanh", "softplus", CLIP]
+
+
+@pytest.mark.parametrize("activation", [*ALL, activations.leaky(0.2), activations.relu_power(2)])
+def test_the_matrix_has_the_second_moments_as_entries(activation):
+    act = activations.named(activation)
+    W = rng(5).normal(size=(4, 9))
+    J = fisher.matrix(W, activation=act)
+    np.testing.assert_array_equal(J, J.T)
+    lengths = np.linalg.norm(W, axis=0)
+    cosines = (W / lengths).T @ (W / lengths)
+    i, j = np.triu_indices(9, 1)
+    expected = activations.kernel(act, lengths[i], lengths[j], cosines[i, j])
+    np.testing.assert_allclose(J[i, j], expected, rtol=1e-8, atol=1e-10)
+    z = np.linspace(-10, 10, 100_001)
+    w = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    diagonal = [act(a * z) ** 2 @ w for a in lengths]
+    np.testing.assert_allclose(np.diag(J), diagonal, rtol=1e-4)
+    assert np.linalg.eigvalsh(J)[0] > -1e-9
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu", "softplus", "relu"])
+def test_the_odd_part_is_a_quarter_of_the_gram_matrix(activation):
+    half = rng(9).normal(size=(3, 20))
+    W = np.hstack([half, -half])
+    J = fisher.matrix(W, activation=activations.named(activation))
+    odd = (J[:20, :20] - J[:20, 20:]) / 2
+    np.testing.assert_allclose(odd, half.T @ half / 4, atol=1e-8)
+
+
+@pytest.mark.parametrize("activation", ["step", "erf", "gelu", "tanh", CLIP])
+def test_equal_opposite_and_missing_columns(activation):
+    act = activations.named(activation)
+    w = np.array([1.2, -0.7])
+    J = fisher.matrix(np.column_stack([w, w, -w, 0 * w]), activation=act)
+    z = np.linspace(-10, 10, 200_000)
+    weight = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    t = np.linalg.norm(w) * z
+    values = np.array([act(t), act(t), act(-t), act(0 * t)])
+    np.testing.assert_allclose(J, (values * weight) @ values.T, atol=1e-7)
+
+
+def test_tiles_and_types():
+    W = sample_weights(3, 530, 1)
+    J = fisher.matrix(W, activation=activations.gelu, workers=2)
+    some = [0, 255, 256, 511, 512, 529]
+    small = fisher.matrix(W[:, some], activation=activations.gelu)
+    np.testing.assert_allclose(J[np.ix_(some, some)], small, rtol=1e-12)
+    single = fisher.matrix(W.astype(np.float32), activation=activations.gelu)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, J, rtol=1e-5, atol=1e-6)
+    same = fisher.matrix(W, activation=activations.relu)
+    np.testing.assert_array_equal(same, fisher.matrix(W))
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("rate, passes", [(0.2, True), (0.3, False)])
+def test_the_fourth_moment_must_be_finite(rate, passes):
+    # g.x falls like exp(-|t|): the fourth moment of exp(rate t) is finite for rates below 1/4.
+    act = activations.Activation(lambda t: np.exp(rate * t))
+    if passes:
+        assert activations.eigenvalue(act, 2, 0) > 1
+    else:
+        with pytest.raises(ValueError, match="finite fourth moment"):
+            activations.eigenvalue(act, 2, 0)
+
+
+def refused(message):
+    return pytest.raises(ValueError, match=message)
+
+
+def test_wrong_arguments_are_named():
+    with refused("activation must be one of relu, step"):
+        activations.eigenvalue("mish", 3, 0)
+    with refused("function must be callable"):
+        activations.Activation(3)
+    with refused("kinks must be a sequence"):
+        activations.Activation(np.tanh, kinks=2)
+    with refused("name must be"):
+        activations.Activation(np.tanh, name="")
+    with refused("power must be from 0 to 20"):
+        activations.relu_power(-1)
+    with refused("slope must be a finite"):
+        activations.leaky(math.nan)
+    with refused("k must be 0 or 1 at d = 1"):
+        activations.eigenvalue("gelu", 1, 2)
+    with refused("rung must be an integer >= 0"):
+        activations.eigenvalue("gelu", 3, 0, -1)
+    with refused(r"rungs must be an integer in 1 \.\.\. 12"):
+        activations.ladder("gelu", 3, 0, 13)
+    with refused("scale must be a positive"):
+        activations.ladder("gelu", 3, 0, scale=0)
+    with refused("s must be >= 0"):
+        activations.coefficient("gelu", 3, 0, [-1.0])
+    with refused("radius must be a positive"):
+        activations.on_sphere("gelu", 3, 0, radius=-1)
+    with refused("group must be a group of one degree"):
+        activations.limit("gelu", "norm", [1.0, 2.0])
+    with refused("rho must lie"):
+        activations.kernel("gelu", 1, 1, 1.5)
+    with refused("activation must be one of reluspec_lib.activations"):
+        fisher.matrix(np.eye(2), activation=np.tanh)
+    with refused("even and odd must not both be 0"):
+        activations.Homogeneous(0, 0, 1, "zero")
+
+
+@pytest.mark.parametrize("function", [lambda t: t[..., :1], lambda t: t * np.nan, lambda t: t + 1j])
+def test_wrong_values_are_named(function):
+    act = activations.Activation(function)
+    with refused("activation must"):
+        activations.coefficient(act, 3, 1)
+    with refused("activation must"):
+        fisher.matrix(np.eye(2), activation=act)
+
+
+def test_kinks_that_are_not_named_are_found():
+    with refused("smooth between its kinks"):
+        fisher.matrix(np.eye(2), activation=activations.Activation(lambda t: np.sign(t - 0.3)))
