@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluspec_lib._validation import Array, as_floating, check_number, check_unmasked
+from reluspec_lib._validation import Array, as_floating, check_count, check_number, check_unmasked
 
-__all__ = ["check_kinks", "check_upper", "given_biases"]
+__all__ = ["check_kinks", "check_layers", "check_spectrum", "check_upper", "given_biases"]
+
+# The mean of an input spectrum may miss 1 by this.
+_ROUNDING = 1e-9
 
 
 def given_biases(bias: ArrayLike, std: float) -> Array:
@@ -47,3 +51,38 @@ def check_upper(z: ArrayLike) -> Array:
     if wrong.any():
         raise ValueError(f"z must be finite with Im z > 0, got {points[wrong].flat[0]}")
     return points
+
+
+def check_layers(layers: int | Sequence[float], phi: float, psi: float) -> tuple[float, ...]:
+    """Return the ratios n0/n_l of all layers, whose ratios to m floats hold too."""
+    if isinstance(layers, (Sequence, np.ndarray)) and not isinstance(layers, str):
+        ratios = (*(check_number("layers", ratio, positive=True) for ratio in layers), psi)
+    else:
+        ratios = (psi,) * check_count("layers", layers)
+    for ratio in ratios:
+        if not (math.isfinite(1 / ratio) and 0 < phi / ratio < math.inf):
+            given = f"{phi:g}, {ratio:g}"
+            raise ValueError(f"phi and psi must have a ratio that a float holds, got {given}")
+    return ratios
+
+
+def check_spectrum(spectrum: ArrayLike | None) -> Array | None:
+    """Return eigenvalues of mean 1 with weights of sum 1, shape (2, K), or None."""
+    if spectrum is None:
+        return None
+    given = as_floating("input_spectrum", spectrum).astype(np.float64)
+    if given.ndim == 1:
+        given = np.stack([given, np.ones_like(given)])
+    if given.ndim != 2 or len(given) != 2:
+        raise ValueError(f"input_spectrum must have shape (K,) or (2, K), got shape {given.shape}")
+    if (given < 0).any() or not given[1].any():
+        raise ValueError(
+            "input_spectrum must hold numbers >= 0, and weights that are not all 0, "
+            f"got {given.min()}"
+        )
+    values, inverse = np.unique(given[0], return_inverse=True)
+    weight = np.bincount(inverse, given[1] / given[1].sum())
+    mean = float(values @ weight)
+    if abs(mean - 1) > _ROUNDING:
+        raise ValueError(f"input_spectrum must have mean 1, got {mean:.12g}; divide it by its mean")
+    return np.stack([values, weight])

@@ -1,9 +1,9 @@
-"""The bulk of the spectrum: both solvers, with eigenvalues in the units of the caller."""
+"""The bulk of the spectrum: all solvers, with eigenvalues in the units of the caller."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,9 @@ from scipy import special
 
 from reluspec_lib._validation import Array
 from reluspec_lib._values import ByValue
+from reluspec_lib.proportional._descent import Descent
 from reluspec_lib.proportional._fixed_point import FixedPoint
+from reluspec_lib.proportional._layers import Layers
 from reluspec_lib.proportional._quartic import Quartic
 from reluspec_lib.proportional._rows import Rows
 
@@ -22,13 +24,16 @@ __all__ = ["Bulk", "ConvergenceError", "Solution"]
 # no eigenvalue that can be told from zero.
 _INVISIBLE = 1e-13
 
+_METHODS = ("quartic", "fixed-point", "layers")
+
 # Points times kinds of row that the fixed point holds at once: 256 KiB for each of its arrays, so
 # that they stay in the processor's cache.
 _CHUNK = 2**14
 
-# With bias the edges are looked for on a grid over so many decades, then by repeated refinement.
+# Without a quartic the edges are looked for on a grid over so many decades, more finely where there
+# may be gaps, then by repeated refinement.
 _EDGE_DECADES = 14
-_EDGE_GRID = 300
+_EDGE_GRID = (300, 800)
 _EDGE_ROUNDS = 10
 _EDGE_POINTS = 16
 
@@ -58,7 +63,7 @@ class Solution(ByValue):
     steps : int
         Largest number of steps that a point took; 0 for the roots of the quartic.
     method : str
-        "quartic" or "fixed-point".
+        "quartic", "fixed-point" or "layers".
     """
 
     stieltjes: Array
@@ -69,23 +74,55 @@ class Solution(ByValue):
 
 
 class Bulk:
-    """The equations of one model; there is a quartic where the rows are all of one kind."""
+    """The equations of one model; there is a quartic where the rows are all of one kind.
 
-    def __init__(self, rows: Rows, eta: float, phi: float, psi: float) -> None:
-        self.eta, self.phi, self.psi, self.affine = eta, phi, psi, rows.affine
-        # Both solvers work with the eigenvalues in units of eta.
+    With several layers, of ratios n0/n_l up to the last, or inputs whose covariance has a spectrum,
+    numbers with weights, there is a chain of equations instead.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        eta: float,
+        phi: float,
+        psis: Sequence[float],
+        spectrum: Array | None = None,
+    ) -> None:
+        self.eta, self.phi, self.psi, self.affine = eta, phi, psis[-1], rows.affine
+        # All solvers work with the eigenvalues in units of eta.
         parts = np.stack([rows.zeta, rows.noise]) / eta
         zeta, noise = parts * (parts @ rows.weight > _INVISIBLE)[:, None]
         self._linear = not noise.any()
         self._chunk = max(1, _CHUNK // len(rows.weight))
-        self.fixed_point = FixedPoint(zeta, noise, rows.weight, 1 / psi, phi / psi)
-        # No eigenvalue lies above.
-        self._bound = 1.01 * self.fixed_point.bound()
+        alpha, gamma = 1 / self.psi, phi / self.psi
+        self.equations: Descent = FixedPoint(zeta, noise, rows.weight, alpha, gamma)
         self.quartic, self.method = None, "fixed-point"
-        if len(rows.weight) == 1:
+        # What can be small in a product without noise: the number of inputs that vary, and widths.
+        self._ranks = [phi, *(phi / psi for psi in psis)]
+        if spectrum is not None or len(psis) > 1:
+            sigma, weight = np.ones((2, 1)) if spectrum is None else spectrum
+            self._ranks[0] *= float(weight[sigma > 0].sum())
+        # Without a linear part the last layer sees noise, whatever came before.
+        if zeta.any() and (spectrum is not None or len(psis) > 1):
             z, e = float(zeta[0]), float(noise[0])
-            self.quartic = Quartic(z, e, 1 / psi, phi / psi, closed=self._closed())
+            self._chunk = max(1, _CHUNK // len(sigma))
+            self.equations = Layers(z, e, phi, self._ranks[1:], sigma, weight)
+            self.method = "layers"
+        elif len(rows.weight) == 1:
+            z, e = float(zeta[0]), float(noise[0])
+            self.quartic = Quartic(z, e, alpha, gamma, closed=self._closed())
             self.method = "quartic"
+        # No eigenvalue lies above.
+        self._bound = 1.01 * self.equations.bound()
+
+    def check_method(self, method: str) -> str:
+        """Return the name of a solver that this model has."""
+        if method not in _METHODS:
+            raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
+        possible = [self.method] if self.quartic is None else ["quartic", "fixed-point"]
+        if method not in possible:
+            raise ValueError(f"method must be {' or '.join(possible)} for this model, got {method}")
+        return method
 
     def solve(
         self, z: Array, method: str, tolerance: float = 1e-11, most_steps: int = 5000
@@ -96,7 +133,7 @@ class Bulk:
             s, h, residual, steps = self.quartic.solve(flat)
         else:
             found = [
-                self.fixed_point.solve(flat[k : k + self._chunk], tolerance, most_steps)
+                self.equations.solve(flat[k : k + self._chunk], tolerance, most_steps)
                 for k in range(0, len(flat), self._chunk)
             ]
             s, h, residual, steps = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -141,19 +178,26 @@ class Bulk:
         """The intervals outside which the density is zero, shape (k, 2)."""
         if self.quartic is not None:
             return self.quartic.intervals(self._bound) * self.eta
-        grid = self._bound * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID)
-        inside = np.flatnonzero(self._density(grid, "fixed-point") > 0)
-        if not inside.size:  # pragma: no cover - the bound holds the whole spectrum
+        gaps = self.method == "layers"
+        grid = self._bound * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID[gaps])
+        inside = self._density(grid, self.method) > 0
+        if not inside.any():  # pragma: no cover - the bound holds the whole spectrum
             raise ConvergenceError("no point of the support was found")
-        first, last = int(inside[0]), int(inside[-1])
-        lower = 0.0 if self._closed() or first == 0 else self._edge(grid[first], grid[first - 1])
-        return np.array([[lower, self._edge(grid[last], grid[last + 1])]]) * self.eta
+        # The first points inside of every interval, and the last ones.
+        first = np.flatnonzero(np.diff(inside, prepend=False) & inside)
+        last = np.flatnonzero(inside & ~np.append(inside[1:], False))
+        lower = [self._edge(grid[k], grid[k - 1]) if k else 0.0 for k in first]
+        upper = [self._edge(grid[k], grid[k + 1]) for k in last]
+        if self._closed():
+            lower[0] = 0.0
+        edges = np.array([lower, upper]).T
+        return (edges if gaps else np.array([[edges[0, 0], edges[-1, 1]]])) * self.eta
 
     def _edge(self, inside: float, outside: float) -> float:
         """Return the edge between a point of the support and one outside, in units of eta."""
         for _ in range(_EDGE_ROUNDS):
             grid = np.linspace(inside, outside, _EDGE_POINTS)
-            empty = int(np.flatnonzero(self._density(grid, "fixed-point") == 0)[0])
+            empty = int(np.flatnonzero(self._density(grid, self.method) == 0)[0])
             inside, outside = grid[empty - 1], grid[empty]
         return float((inside + outside) / 2)
 
@@ -173,7 +217,7 @@ class Bulk:
         # Here and not above: nothing else needs it, and it takes a good part of the import's time.
         from scipy.interpolate import CubicSpline
 
-        biased, support = self.quartic is None, self.support
+        biased, support = self.method == "fixed-point", self.support
         t = np.linspace(0, 1, _CDF_NODES[biased])
         share = special.betainc(_CDF_POWER, _CDF_POWER, t[1:-1])
         crowding = (t * (1 - t))[1:-1] ** (_CDF_POWER - 1) / special.beta(_CDF_POWER, _CDF_POWER)
@@ -210,16 +254,19 @@ class Bulk:
 
     def atom(self, *, visible: bool = False) -> float:
         """Return the mass at zero, or that of all eigenvalues that cannot be told from it."""
-        linear = self._linear if visible else self.affine
-        return 1 - min(1.0, 1 / (self.phi / self.psi), self.psi if linear else 1.0)
+        width = self._ranks[-1]
+        smallest = min(1.0, width)
+        if self._linear if visible else self.affine:
+            smallest = min(smallest, *self._ranks)
+        return 1 - min(1.0, smallest / width)
 
     def _closed(self) -> bool:
         """Tell whether there is no gap at zero.
 
-        Among n0, n1 and m (without noise), or n1 and m (with), the two smallest are equal. Equal
-        sizes give ratios that are equal as floats as well.
+        Among m and n0, n1, ... (without noise), or m and the last of them (with), the two smallest
+        are equal. Equal sizes give ratios that are equal as floats as well.
         """
         if not self._linear:
             return self.phi == self.psi
-        ties = (self.psi == 1 and self.phi <= 1), (self.phi == 1 and self.psi <= 1)
-        return any(ties) or self.phi == self.psi >= 1
+        one, other = sorted([1.0, *self._ranks])[:2]
+        return one == other

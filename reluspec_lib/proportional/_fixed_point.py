@@ -15,15 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from reluspec_lib._validation import Array
+from reluspec_lib.proportional._descent import Descent
 
 __all__ = ["FixedPoint"]
-
-# Heights above the real axis are passed in steps of this factor, smaller ones after a failure.
-_FACTOR = 0.02
-# A failed step is tried again with the square root of its factor, until the factor exceeds this.
-_SHORTEST = 0.999
-# From this height on, relative to |z|, a step may go all the way down.
-_JUMP = 0.05
 
 _NEWTON_STEPS = 40
 
@@ -33,8 +27,8 @@ _REAL = 1e-7
 _STEEP = 1e5
 
 
-class FixedPoint:
-    """The two equations, solved by Newton's method at smaller and smaller heights."""
+class FixedPoint(Descent):
+    """The two equations in s and t."""
 
     def __init__(
         self, zeta: Array, noise: Array, weight: Array, alpha: float, gamma: float
@@ -45,11 +39,7 @@ class FixedPoint:
         self.second = weight[:, None] * np.stack([noise**2, noise * zeta, zeta**2], axis=1)
 
     def newton(self, z: Array, start: Array, tolerance: float) -> tuple[Array, Array, Array]:
-        """Return s, t and h that Newton's method reaches from s and t, the residual and the steps.
-
-        The residual, the largest relative error of the equations, is inf if it is above the
-        tolerance or the solution is not a limit of admissible ones.
-        """
+        """Return s and t that Newton's method reaches, the residual and the steps."""
         found, steps, active = start.copy(), np.zeros(z.shape, np.int64), np.arange(len(z))
         for _ in range(_NEWTON_STEPS):
             here = _Linearised(self, z[active], *found[:, active])
@@ -66,34 +56,15 @@ class FixedPoint:
             np.abs(here.first) / (1 + np.abs(z * here.s)), np.abs(here.second / here.s)
         )
         right = (residual <= tolerance) & here.admissible()
-        return np.stack([*found, here.h]), np.where(right, residual, np.inf), steps
+        return found, np.where(right, residual, np.inf), steps
 
-    def solve(
-        self, z: Array, tolerance: float, most_steps: int
-    ) -> tuple[Array, Array, Array, Array]:
-        """Return s, h, the residual and the steps at every z with Im z >= 0, from far above."""
-        height = np.maximum(z.imag, 2 * np.maximum(np.abs(z), self.bound()))
-        far = z.real + 1j * height
-        found, residual, steps = self.newton(far, np.stack([-1 / far, -1 / far]), tolerance)
-        factor, jump = np.full(z.shape, _FACTOR), _JUMP * np.abs(z)
-        while True:
-            going = (height > z.imag) & (steps < most_steps) & (factor < _SHORTEST)
-            k = np.flatnonzero(going & np.isfinite(residual))
-            if not k.size:
-                break
-            jumps = height[k] <= jump[k]
-            lower = np.where(jumps, z.imag[k], np.maximum(height[k] * factor[k], z.imag[k]))
-            step, error, more = self.newton(z.real[k] + 1j * lower, found[:2, k], tolerance)
-            good = np.isfinite(error)
-            done, failed = k[good], k[~good]
-            found[:, done], residual[done] = step[:, good], error[good]
-            height[done] = lower[good]
-            steps[k] += more
-            factor[done] = np.maximum(factor[done] ** 2, _FACTOR)
-            # What failed is tried again over a smaller distance.
-            jump[failed] = 0.1 * height[failed]
-            factor[k[~good & ~jumps]] **= 0.5
-        return found[0], found[2], np.where(height > z.imag, np.inf, residual), steps
+    def start(self, z: Array) -> Array:
+        """Return s and t far above the axis."""
+        return np.stack([-1 / z, -1 / z])
+
+    def transforms(self, z: Array, found: Array) -> tuple[Array, Array]:
+        """Return s and the mean of h over rows."""
+        return found[0], _Linearised(self, z, *found).h
 
     def bound(self) -> float:
         """Return a bound of the support: the squared norm of a row-wise sum of two matrices."""

@@ -9,12 +9,14 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
-from reluspec_lib._validation import Array
+from reluspec_lib._validation import Array, check_number
 from reluspec_lib._values import ByValue
+from reluspec_lib.proportional._arguments import given_biases
 
-__all__ = ["Activation", "Rows", "gaussian_biases", "relu", "rows"]
+__all__ = ["Activation", "Rows", "check_std", "gaussian_biases", "relu", "rows", "rows_of"]
 
 Activation = Callable[[Array], Array]
 
@@ -50,6 +52,7 @@ _LEAST, _LARGEST = 1e-300, 1e300
 
 # Equally spaced nodes, which are as good as Gauss-Hermite for smooth functions, and sit where the
 # weight is. Beyond this many standard deviations the weight is below 1e-13.
+_LARGEST_STD = 1e4  # every unit of this takes 60 kinds of row
 _REACH = 7.5
 _FEWEST_BIASES = 257
 _BIASES_PER_UNIT = 60
@@ -126,6 +129,26 @@ def rows(activation: Activation, biases: Array, weight: Array, kinks: Sequence[f
         )
     mean, zeta, noise, second, fourth = found
     return Rows(weight, mean, zeta, noise, second, fourth, affine)
+
+
+def check_std(value: float) -> float:
+    """Return a standard deviation of biases, or raise a ValueError."""
+    std = check_number("bias_std", value)
+    if not 0 <= std <= _LARGEST_STD:
+        raise ValueError(f"bias_std must be from 0 to {_LARGEST_STD:g}, got {value!r}")
+    return std
+
+
+def rows_of(
+    activation: Activation, std: float, bias: ArrayLike | None, kinks: Sequence[float]
+) -> Rows:
+    """Return the kinds of row for a law of the biases, or for biases that are given."""
+    if not callable(activation):
+        raise ValueError(f"activation must be callable, got {activation!r}")
+    if bias is None:
+        return rows(activation, *gaussian_biases(std), kinks)
+    biases, counts = np.unique(given_biases(bias, std), return_counts=True)
+    return rows(activation, biases, counts / counts.sum(), kinks)
 
 
 def gaussian_biases(std: float) -> tuple[Array, Array]:

@@ -5,12 +5,12 @@ n0 x m with iid entries of variance 1. As n0, n1, m grow in proportion, the bulk
 of M = (1/m) Y Y^T takes a deterministic shape in which f enters through two numbers alone, the
 variance eta of f(Z) and the square zeta of its linear coefficient E[Z f(Z)]. Without a bias its
 Stieltjes transform is a root of a quartic; with one, every row has its own pair of numbers and a
-fixed-point equation over rows takes its place.
+fixed-point equation over rows takes its place. With several layers, Y_1 = f(W_1 X), Y_2 = f(W_2
+Y_1), ..., or inputs whose coordinates are correlated, a chain of equations does.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,15 +19,12 @@ from numpy.typing import ArrayLike
 
 from reluspec_lib._validation import Array, as_floating, check_count, check_number
 from reluspec_lib._values import ByValue
-from reluspec_lib.proportional._arguments import check_kinks, check_upper, given_biases
+from reluspec_lib.proportional import _arguments
 from reluspec_lib.proportional._bulk import Bulk, ConvergenceError, Solution
 from reluspec_lib.proportional._outlier import Outlier, outlier
-from reluspec_lib.proportional._rows import Rows, gaussian_biases, relu, rows
+from reluspec_lib.proportional._rows import Rows, check_std, relu, rows_of
 
 __all__ = ["ConvergenceError", "Outlier", "RandomFeatures", "Rows", "Solution", "relu"]
-
-_METHODS = ("quartic", "fixed-point")
-_LARGEST_STD = 1e4  # every unit of this takes 60 kinds of row
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -49,11 +46,18 @@ class RandomFeatures(ByValue):
         Biases of the rows in place of their law, shape (n1,): the spectrum given these.
     kinks : sequence of float
         Where f is not smooth, besides 0.
+    layers : int or sequence of float
+        Number of layers of n1 units; or the ratios n0/n_l of those before the last, whose ratio is
+        ``psi``. Each sees (f - E f(Z))/sqrt(eta) of the one before; Y is f of the last.
+    input_spectrum : array_like, optional
+        Eigenvalues of the covariance of a column of X, of mean 1, shape (K,); with weights (2, K).
 
     Attributes
     ----------
     phi, psi, bias_std : float
         As given.
+    layers, input_spectrum : tuple of float, ndarray or None
+        All ratios n0/n_l, the last of them ``psi``; eigenvalues and weights, shape (2, K).
     mean, eta, zeta : float
         E f(Z), Var f(Z) and (E[Z f(Z)])^2, Z standard Gaussian; with bias Z + b_i in the argument
         of f, and averages over rows. The variance of (WX)_ij is 1, so zeta is the variance of the
@@ -66,13 +70,14 @@ class RandomFeatures(ByValue):
     ValueError
         If the activation is constant, not finite, of a wrong shape, not smooth between its kinks or
         grows too fast, if its variance is outside of 1e-300 to 1e300, a ratio is not a positive
-        number, ``bias_std`` is out of range, or both ways to give a bias are used.
+        number, ``bias_std`` or ``input_spectrum`` is out of range, both ways to give a bias are
+        used, or a bias comes with several layers or an input spectrum.
 
     Notes
     -----
     Only the bulk is described. A mean of f adds one eigenvalue of order n1 (:meth:`outlier`), and
-    E[He_2(Z) f(Z)] != 0 may move a few eigenvalues of order one out of the bulk. Models
-    are equal if their ratios, ``bias_std`` and ``rows`` are, from whatever activation.
+    E[He_2(Z) f(Z)] != 0 may move a few eigenvalues of order one out of the bulk. Models are equal
+    if their ratios, spectrum, ``bias_std`` and ``rows`` are, from whatever activation.
 
     Integrals over Z are by Gauss-Legendre quadrature on short pieces that end at 0 and at the
     kinks, which reaches rounding for sharp activations as well, where Gauss-Hermite does not. A
@@ -83,7 +88,8 @@ class RandomFeatures(ByValue):
     A linear part or a noise below 1e-13 of eta is left out of the equations. Without noise some
     eigenvalues may be 0 that are in truth below 1e-13 of eta; only :meth:`atom` tells them apart.
 
-    Source: Pennington and Worah (2017), Benigni and Peche (2021), Piccolo and Schroeder (2021).
+    Source: Pennington and Worah (2017), Benigni and Peche (2021), Piccolo and Schroeder (2021), for
+    several layers Fan and Wang (2020).
 
     Examples
     --------
@@ -100,6 +106,8 @@ class RandomFeatures(ByValue):
     psi: float
     bias_std: float
     rows: Rows
+    layers: tuple[float, ...]
+    input_spectrum: Array | None
 
     def __init__(
         self,
@@ -110,32 +118,28 @@ class RandomFeatures(ByValue):
         bias_std: float = 0.0,
         bias: ArrayLike | None = None,
         kinks: Sequence[float] = (),
+        layers: int | Sequence[float] = 1,
+        input_spectrum: ArrayLike | None = None,
     ) -> None:
-        if not callable(activation):
-            raise ValueError(f"activation must be callable, got {activation!r}")
         self.phi = check_number("phi", phi, positive=True)
         self.psi = check_number("psi", psi, positive=True)
-        self.bias_std = check_number("bias_std", bias_std)
-        if not 0 <= self.bias_std <= _LARGEST_STD:
-            raise ValueError(f"bias_std must be from 0 to {_LARGEST_STD:g}, got {bias_std!r}")
-        places = check_kinks(kinks)
-        if bias is None:
-            biases, weight = gaussian_biases(self.bias_std)
-        else:
-            biases, counts = np.unique(given_biases(bias, self.bias_std), return_counts=True)
-            weight = counts / counts.sum()
-        self.rows = rows(activation, biases, weight, places)
+        self.bias_std = check_std(bias_std)
+        self.layers = _arguments.check_layers(layers, self.phi, self.psi)
+        self.input_spectrum = _arguments.check_spectrum(input_spectrum)
+        self._chained = len(self.layers) > 1 or self.input_spectrum is not None
+        if self._chained and (bias is not None or self.bias_std > 0):
+            raise ValueError("layers must be 1 and input_spectrum None with a bias")
+        self.rows = rows_of(activation, self.bias_std, bias, _arguments.check_kinks(kinks))
         self.mean = self.rows.average(self.rows.mean)
         self.zeta = self.rows.average(self.rows.zeta)
         self.eta = self.zeta + self.rows.average(self.rows.noise)
-        if not (math.isfinite(1 / self.psi) and 0 < self.phi / self.psi < math.inf):
-            raise ValueError(f"phi and psi must have a ratio that a float holds, got {phi}, {psi}")
-        self._bulk = Bulk(self.rows, self.eta, self.phi, self.psi)
+        self._bulk = Bulk(self.rows, self.eta, self.phi, self.layers, self.input_spectrum)
 
     def __repr__(self) -> str:
+        more = f", layers: {len(self.layers)}" if self._chained else ""
         return (
             f"RandomFeatures(eta={self.eta:.6g}, zeta={self.zeta:.6g}, phi={self.phi:g}, "
-            f"psi={self.psi:g}, kinds of row: {len(self.rows.weight)})"
+            f"psi={self.psi:g}, kinds of row: {len(self.rows.weight)}{more})"
         )
 
     def solve(
@@ -153,8 +157,8 @@ class RandomFeatures(ByValue):
         z : array_like of complex
             Points with Im z > 0.
         method : str, optional
-            "quartic", the roots of the polynomial, or "fixed-point", the equations over rows. By
-            default the first where rows are all of one kind, else the second.
+            "quartic", the roots of the polynomial, where rows are all of one kind; "fixed-point",
+            the equations over rows; "layers", a chain of them. By default the first that there is.
         tolerance : float
             Largest residual allowed.
         most_steps : int
@@ -167,12 +171,12 @@ class RandomFeatures(ByValue):
         Raises
         ------
         ValueError
-            If Im z <= 0, or the method is unknown or "quartic" with a bias.
+            If Im z <= 0, or the method is unknown or not one for the model.
         ConvergenceError
             If the equations are not solved to the tolerance at some z.
         """
         return self._bulk.solve(
-            check_upper(z),
+            _arguments.check_upper(z),
             self._method(method),
             check_number("tolerance", tolerance, positive=True),
             check_count("most_steps", most_steps),
@@ -271,7 +275,8 @@ class RandomFeatures(ByValue):
         ndarray, shape (k, 2)
             Lower and upper edges in increasing order; the atom at zero is not part of it. A lower
             edge of 0 says that the density diverges at 0. Without bias all intervals, exactly; with
-            bias one interval from the lowest to the highest edge.
+            bias one interval from the lowest to the highest edge; with several layers or an input
+            spectrum without gaps that are narrower than 5 % of their place.
 
         Raises
         ------
@@ -312,7 +317,7 @@ class RandomFeatures(ByValue):
         Raises
         ------
         ValueError
-            If ``n1`` is not a positive integer.
+            If ``n1`` is not positive, or there is a mean with layers or correlated inputs.
 
         Notes
         -----
@@ -337,13 +342,9 @@ class RandomFeatures(ByValue):
         (159.808, 0.488)
         """
         size = check_number("n1", check_count("n1", n1))
+        if self._chained and self.mean:
+            raise ValueError("layers must be 1 and input_spectrum None for the outlier of a mean")
         return outlier(self.rows, size, self.phi, self.psi, drawn=self.bias_std > 0)
 
     def _method(self, method: str | None) -> str:
-        if method is None:
-            return self._bulk.method
-        if method not in _METHODS:
-            raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
-        if method == "quartic" and self._bulk.quartic is None:
-            raise ValueError("method must be fixed-point with a bias: there is no quartic")
-        return method
+        return self._bulk.method if method is None else self._bulk.check_method(method)

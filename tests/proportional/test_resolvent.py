@@ -375,7 +375,7 @@ def test_the_fixed_point_is_solved_at_the_edges_themselves():
 
 
 def test_a_solution_that_is_not_the_transform_of_a_measure_is_refused(model):
-    equations, z = model._bulk.fixed_point, np.array([1.0, 3.0]) / model.eta + 0j
+    equations, z = model._bulk.equations, np.array([1.0, 3.0]) / model.eta + 0j
     s, h, _, _ = equations.solve(z, 1e-11, 5000)
     # The second equation gives t.
     q = s * h
@@ -864,11 +864,11 @@ def test_points_that_are_not_in_the_upper_half_plane_are_refused(z):
         (lambda m: m.outlier(0), "n1 must be an integer >= 1, got 0$"),
         (
             lambda m: m.density(1.0, method="no"),
-            "method must be one of quartic, fixed-point, got 'no'$",
+            "method must be one of quartic, fixed-point, layers, got 'no'$",
         ),
         (
             lambda m: RandomFeatures(relu, 1, 1, bias=[0.0, 1.0]).stieltjes(1j, method="quartic"),
-            "method must be fixed-point with a bias",
+            "method must be fixed-point for this model, got quartic$",
         ),
         (lambda m: m.density(math.nan), r"x must be finite, got nan at index \(\)$"),
         (lambda m: m.solve(1j, tolerance=0), "tolerance must be a positive number, got 0$"),
