@@ -9,9 +9,9 @@ import numpy as np
 import scipy.linalg
 
 from reluspec_lib import groups, harmonics
-from reluspec_lib._validation import Array, check_count, check_number
+from reluspec_lib._validation import Array
 from reluspec_lib._values import ByValue
-from reluspec_lib.learning.risk import Ridge
+from reluspec_lib.learning.risk import Numbers, Ridge
 from reluspec_lib.network import features
 
 __all__ = ["GROUPS", "Curves", "View", "group_columns", "group_sizes", "view"]
@@ -130,7 +130,7 @@ class View(ByValue):
             for name, angles in self.angles.items()
         }
 
-    def ridge(self, n: int, alpha: float) -> float:
+    def ridge(self, n: Numbers, alpha: Numbers) -> Array:
         r"""Predict the mean square error on new data of ridge regression on n rows, m features.
 
         The features are those of this view. The prediction is ``risk.Ridge`` at the measured
@@ -139,14 +139,13 @@ class View(ByValue):
 
         Parameters
         ----------
-        n : int
-            Number of rows to learn from.
-        alpha : float
-            Ridge, as in the objective :math:`\frac1n \sum_i (f_v(x_i) - y_i)^2 + \alpha |v|^2`.
+        n, alpha : array_like
+            Numbers of rows to learn from, and ridges as in the objective
+            :math:`\frac1n \sum_i (f_v(x_i) - y_i)^2 + \alpha |v|^2`; they broadcast.
 
         Returns
         -------
-        float
+        ndarray
 
         Raises
         ------
@@ -159,9 +158,8 @@ class View(ByValue):
                 "ridge needs responses and more rows than functions: give y to diagnose, with "
                 f"n > {self.d * (self.d + 3) // 2} rows, got {self.n}"
             )
-        n, alpha = check_count("n", n), check_number("alpha", alpha, minimum=0)
-        risk = Ridge(self.d, self.m, n, alpha, power=self.signal, noise=self.noise).risk
-        return float(risk) + self.noise**2
+        predicted = Ridge(self.d, self.m, n, alpha, power=self.signal, noise=self.noise)
+        return predicted.risk + self.noise**2
 
 
 def view(name: str, x: Array, W: Array, y: Array | None, times: Array) -> View:

@@ -170,8 +170,9 @@ def test_signal_and_noise_are_those_of_the_responses():
     assert one.signal[1] == pytest.approx(4, rel=0.03)
     assert one.signal[2] == pytest.approx(1 / (D + 2), rel=0.15)
     assert one.signal[0] < 0.01
-    expected = risk.Ridge(D, 20, 100, 0.1, power=one.signal, noise=one.noise).risk + one.noise**2
-    assert one.ridge(100, 0.1) == pytest.approx(float(expected), rel=1e-12)
+    alphas = [0.1, 0.3]
+    expected = risk.Ridge(D, 20, 100, alphas, power=one.signal, noise=one.noise).risk
+    np.testing.assert_allclose(one.ridge(100, alphas), expected + one.noise**2, rtol=1e-12)
 
 
 def test_without_responses_there_are_no_curves():
