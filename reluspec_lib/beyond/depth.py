@@ -225,8 +225,7 @@ def sample_weights(
     sizes = [check_count("d", d), *_check_widths(widths)]
     rng, dtype = check_rng(rng), check_dtype("dtype", dtype)
     weights = [
-        network.sample_weights(before, after, rng, dtype=dtype)
-        for before, after in pairwise(sizes)
+        network.sample_weights(before, after, rng, dtype=dtype) for before, after in pairwise(sizes)
     ]
     for W in weights[:-1]:
         W *= W.dtype.type(math.sqrt(2))
