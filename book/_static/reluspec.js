@@ -1,5 +1,5 @@
-// What CSS cannot do: boxes that scroll sideways must be reachable with the keyboard, and a page
-// opened from a file must not ask for other files.
+// What CSS cannot do: boxes that scroll sideways must be reachable with the keyboard and show that
+// they go on, a page opened from a file must not ask for other files, and paper shows everything.
 (function () {
   "use strict";
 
@@ -9,9 +9,18 @@
     DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
   }
 
+  // The quotes leave formulas out: their source is not what a reader reads.
+  window.addEventListener("DOMContentLoaded", function () {
+    if (typeof Search === "undefined" || !Search.htmlToText) return;
+    const text = Search.htmlToText;
+    const formula = /<(span|div) class="math[^>]*>.*?<\/\1>/gs;
+    Search.htmlToText = (html, anchor) => text(html.replace(formula, "…"), anchor);
+  });
+
   const boxes = [
     "div.math",
     "mjx-container[display]",
+    "span.formula-scrolls",
     "div.highlight pre",
     "div.cell_output .output",
     "div.pst-scrollable-table-container",
@@ -20,38 +29,67 @@
     "div.crosswalk-table-box",
     "div.open-table-box",
     "div.mutation-table-box",
-    "p.item-claim",
+    "div.statement-map-box",
     "dt.sig",
   ].join(",");
 
   function names(box) {
-    if (box.matches("div.math, mjx-container, p.item-claim")) return "Formula";
+    if (box.matches(".math, mjx-container")) return "Formula";
     if (box.matches("pre")) return "Code";
     if (box.matches("dt")) return "Signature";
     if (box.querySelector("table")) return "Table";
     return "Output";
   }
 
-  function markScrollable() {
-    document.querySelectorAll(boxes).forEach(function (box) {
-      const style = window.getComputedStyle(box);
-      const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(style.overflowX);
-      if (scrolls) {
-        box.setAttribute("tabindex", "0");
-        if (!box.hasAttribute("role") && !box.matches("dt")) box.setAttribute("role", "group");
-        if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", names(box) + ", scrolls sideways");
-      } else if (box.getAttribute("tabindex") === "0" && !box.matches("mjx-container")) {
-        box.removeAttribute("tabindex");
-      }
+  // In which directions boxes go on: their edges fade there.
+  function showMore(scrolling) {
+    const found = scrolling.map((box) => [
+      box.scrollLeft > 1 && "left",
+      box.scrollLeft + box.clientWidth < box.scrollWidth - 1 && "right",
+    ]);
+    scrolling.forEach(function (box, k) {
+      box.dataset.more = found[k].filter(Boolean).join(" ");
     });
   }
 
-  function whenTypeset() {
-    const startup = window.MathJax && window.MathJax.startup;
-    if (startup && startup.promise) startup.promise.then(markScrollable);
-    markScrollable();
+  function markScrollable() {
+    // First all are measured, then all are changed: a change between lays the page out anew.
+    const measured = [...document.querySelectorAll(boxes)].map(function (box) {
+      const wide = box.scrollWidth > box.clientWidth + 1;
+      return [box, wide && /auto|scroll/.test(window.getComputedStyle(box).overflowX)];
+    });
+    const scrolling = measured.filter(([, scrolls]) => scrolls).map(([box]) => box);
+    scrolling.forEach(function (box) {
+      box.setAttribute("tabindex", "0");
+      if (!box.hasAttribute("role") && !box.matches("dt")) box.setAttribute("role", "group");
+      if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", names(box) + ", scrolls sideways");
+      box.onscroll = () => showMore([box]);
+    });
+    measured.filter(([, scrolls]) => !scrolls).forEach(function ([box]) {
+      if (box.getAttribute("tabindex") === "0") box.removeAttribute("tabindex");
+      delete box.dataset.more;
+    });
+    showMore(scrolling);
   }
 
-  window.addEventListener("load", whenTypeset);
+  window.addEventListener("load", markScrollable);
   window.addEventListener("resize", markScrollable);
+  window.addEventListener("formulas-fitted", markScrollable);
+  document.addEventListener("toggle", (event) => event.target.open && markScrollable(), true);
+
+  // Paper is light and shows what is folded away.
+  let before = null;
+  window.addEventListener("beforeprint", function () {
+    if (before) return;
+    const closed = [...document.querySelectorAll("article details:not([open])")];
+    before = { closed, theme: document.documentElement.dataset.theme };
+    document.documentElement.dataset.theme = "light";
+    closed.forEach((details) => (details.open = true));
+  });
+  window.addEventListener("afterprint", function () {
+    if (!before) return;
+    document.documentElement.dataset.theme = before.theme;
+    before.closed.forEach((details) => (details.open = false));
+    before = null;
+  });
 })();

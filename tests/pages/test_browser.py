@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -35,6 +36,7 @@ FLAGS = [
     "--disable-sync",
 ]
 DEVICES = {"desktop": (1400, 900), "phone": (390, 844)}
+NARROW = 360  # the narrowest phone on sale
 MODES = ("light", "dark")
 AA = 4.5  # WCAG 2 contrast of text
 
@@ -194,6 +196,33 @@ UNREACHABLE = """() => [...document.querySelectorAll('article.bd-article *')].fi
   return scrolls && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && e.tabIndex < 0;
 }).map((e) => e.outerHTML.slice(0, 160))"""
 
+# Formulas that reach past a box: those that nothing shows (the box neither scrolls nor fades at its
+# edge), and those in a statement, where nothing may have to be scrolled.
+PAST_THEIR_BOX = """() => {
+  const article = document.querySelector('article.bd-article');
+  const found = {unseen: [], scrolled: []};
+  if (!article) return found;
+  for (const math of article.querySelectorAll('.math > mjx-container > mjx-math')) {
+    const parts = [...math.querySelectorAll('.formula-piece')];
+    const edges = (parts.length ? parts : [math]).map((e) => e.getBoundingClientRect());
+    const right = Math.max(...edges.map((box) => box.right));
+    if (!edges[0].width) continue;
+    const name = math.parentElement.innerText.slice(0, 60) + ' ' + right;
+    let past = right > document.documentElement.clientWidth + 1;
+    for (let box = math.parentElement; box !== article; box = box.parentElement) {
+      const flow = getComputedStyle(box).overflowX;
+      if (flow === 'visible' || right <= box.getBoundingClientRect().right + 1) continue;
+      past = !(/auto|scroll/.test(flow) && (box.dataset.more || '').includes('right'));
+      if (math.closest('div.proof.admonition')) found.scrolled.push(name);
+      break;
+    }
+    if (past) found.unseen.push(name);
+  }
+  return found;
+}"""
+OPEN_ALL = "() => document.querySelectorAll('details').forEach(d => { d.open = true; })"
+SETTLED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("device", DEVICES)
@@ -215,10 +244,43 @@ def test_page_reads_offline(windows, name, device, mode):
         assert page.locator("h1:visible").count() == 1
         for image in page.locator("article img").all():
             assert image.evaluate("e => e.complete && e.naturalWidth > 0")
+    if device == "phone" and mode == "light":
+        page.evaluate(OPEN_ALL)
+        for width in (DEVICES["phone"][0], NARROW):
+            page.set_viewport_size({"width": width, "height": DEVICES["phone"][1]})
+            page.evaluate(SETTLED)
+            assert page.evaluate(PAST_THEIR_BOX) == {"unseen": [], "scrolled": []}, width
+            assert page.evaluate(SIDEWAYS) == {"page": 0, "wide": []}, width
+        page.set_viewport_size(dict(zip(("width", "height"), DEVICES["phone"], strict=True)))
     # Last, so that what comes late is counted as well.
     assert reader.requests, "the account of requests is empty"
     assert reader.outside() == []
     assert reader.errors == []
+
+
+# --- weight -----------------------------------------------------------------------------------
+
+MEGABYTE = 1_000_000
+FIRST_PAGE, NEXT_PAGE = 2.5 * MEGABYTE, 0.8 * MEGABYTE
+
+
+def weight_of(addresses):
+    """Return how many bytes lie behind these file addresses, each counted once."""
+    files = {Path(unquote(urlsplit(url).path)) for url in addresses if url.startswith("file:")}
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+@pytest.mark.parametrize("name", [name for name in pages() if name.startswith("book/")])
+def test_page_is_light(windows, name):
+    """Given a page, it and what it loads are small, and what the next page loads is smaller."""
+    reader = windows("desktop", "light")
+    reader.open(address_of(name)).wait_for_function("() => document.readyState === 'complete'")
+    # What figures that a reader can move need is loaded on their pages only, and weighs more.
+    loaded = [url for url in reader.requests if "bokeh" not in url]
+    own = [url for url in loaded if "/_static/" not in url]
+    assert own, "the page itself was not counted"
+    assert weight_of(loaded) <= FIRST_PAGE
+    assert weight_of(own) <= NEXT_PAGE
 
 
 # --- colours --------------------------------------------------------------------------------
@@ -284,7 +346,7 @@ def test_text_has_enough_contrast(windows, name, mode):
     """Given a page in light and in dark, all its text has the contrast that WCAG AA asks."""
     reader = windows("desktop", mode)
     page = reader.open(address_of(name))
-    page.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.evaluate(OPEN_ALL)
     selectors = [selector for group in TEXTS.values() for selector in group]
     seen = page.evaluate(CONTRAST, selectors)
     assert seen, "nothing was measured"
@@ -336,6 +398,51 @@ def test_search_finds_the_norm(browser, server, served):
         page.wait_for_timeout(300)  # quotes of the found pages arrive after their titles
         assert reader.errors == []
         assert reader.outside() == []
+
+
+FIRST_HIT = """(query) => {
+  const found = Search._performSearch(...Search._parseQuery(query));
+  return found.length ? found.at(-1)[0] : null;
+}"""
+QUERIES = {
+    "Theorem 3.1": "book/theorems/theorem-3-1-norm",
+    "theorem 3.2": "book/theorems/theorem-3-2-coordinates",
+    "Lemma 3.3": "book/theorems/lemma-3-3-squares",
+    "Theorem 3.4": "book/theorems/theorem-3-4-orthonormal-squares",
+    "Theorem 3.5": "book/theorems/theorem-3-5-products",
+    "Lemma B.1": "book/theorems/theorem-3-2-coordinates",
+    "Equation (5)": "book/spectrum/fisher-spectrum",
+    "Table 1": "book/width/table-1",
+    "Figure 1": "book/width/figure-1",
+    "97.7": "book/spectrum/trace-share",
+    "GPU": "book/width/running-bigger",
+    "Dask": "book/width/running-bigger",
+    "neural tangent kernel": "book/spectrum/mercer",
+    "NTK": "book/spectrum/mercer",
+    "Mercer": "book/spectrum/mercer",
+    "spherical harmonics": "book/theorems/funk-hecke",
+    "Funk-Hecke": "book/theorems/funk-hecke",
+    "arc-cosine kernel": "book/theorems/model",
+    "double descent": "book/learning/ridge-risk",
+    "order of learning": "book/learning/learning-order",
+    "early stopping": "book/learning/truncated-model",
+    "Hessian": "book/learning/limitations",
+    "Bernstein": "book/width/bounds",
+    "Marchenko–Pastur": "book/proportional/quartic",
+    "sensitivity": "book/record/verification",
+    "notation": "book/reference/notation",
+    "glossary": "book/reference/glossary",
+    "how to cite": "book/index",
+}
+
+
+def test_search_puts_the_right_page_first(browser):
+    """Given what readers look for, the first result is the page that treats it."""
+    with Reader(browser) as reader:
+        page = reader.open(address_of("search.html"))
+        page.wait_for_function("() => typeof Search !== 'undefined' && Search._index")
+        found = {query: page.evaluate(FIRST_HIT, query) for query in QUERIES}
+        assert found == QUERIES
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -438,4 +545,27 @@ def test_printed_page_has_text_and_no_side_bars(browser):
             assert page.locator(f"{selector}:visible").count() == 0, selector
         page.set_viewport_size({"width": 720, "height": 1000})
         assert page.locator("h1:visible").count() == 1
+        assert page.locator("h1:visible .section-number").inner_text().strip() == "2."
         assert page.evaluate(SIDEWAYS)["page"] == 0
+
+
+def test_paper_is_light_and_shows_what_is_folded(browser):
+    """Given a page in the dark, print is light and open, and the screen is as before after it."""
+    state = """() => [
+      document.documentElement.dataset.theme,
+      document.querySelectorAll('article details:not([open])').length,
+    ]"""
+    with Reader(browser, mode="dark") as reader:
+        page = reader.open(address_of("book/theorems/theorem-3-1-norm.html"))
+        before = page.evaluate(state)
+        assert before[0] == "dark"
+        assert before[1] > 0
+        page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate(state) == ["light", 0]
+        selectors = ["article p", "article pre", "article pre span", "article td", "figcaption *"]
+        seen = page.evaluate(CONTRAST, selectors)
+        assert {key: value for key, value in seen.items() if value[0] < AA} == {}
+        page.emulate_media(media="screen", color_scheme="dark")
+        page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(state) == before

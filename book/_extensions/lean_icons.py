@@ -1,0 +1,62 @@
+"""Only the icons that pages show.
+
+The theme loads all of Font Awesome, 1.5 MB of outlines, for a dozen icons on its buttons. After
+the build this extension drops the outlines that neither a page nor another script
+names. The program that draws them stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+SCRIPT = "scripts/fontawesome.js"
+# name:[width,height,[other names],"code point","outline"] in an object of the script.
+OUTLINE = re.compile(
+    r'"?(?P<name>[a-z0-9-]+)"?:\[\d+,\d+,\[(?P<others>[^\]]*)\],"[0-9a-f]+",'
+    r'(?:"[^"]*"|\[[^\]]*\])\],?'
+)
+NAMED = re.compile(r"\bfa-([a-z0-9-]+)")
+
+
+def icons_of(folder: Path) -> set[str]:
+    """Return the names of icons in pages and scripts, without the script of the icons itself."""
+    files = [path for kind in ("html", "js") for path in folder.rglob(f"*.{kind}")]
+    names: set[str] = set()
+    for path in files:
+        if path.name != Path(SCRIPT).name and "mathjax" not in path.parts:
+            names.update(NAMED.findall(path.read_text(encoding="utf-8")))
+    return names
+
+
+def without_others(script: str, names: set[str]) -> str:
+    """Return the script with the outlines of these icons alone."""
+
+    def keep(match: re.Match[str]) -> str:
+        known = {match["name"], *re.findall(r"[a-z0-9-]+", match["others"])}
+        return match[0] if known & names else ""
+
+    return OUTLINE.sub(keep, script)
+
+
+def drop_icons(app: Sphinx, exception: Exception | None) -> None:
+    """Drop them from the built book, after a build that succeeded."""
+    if exception is not None or app.builder.format != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    script = static / SCRIPT
+    before = script.read_text(encoding="utf-8")
+    after = without_others(before, icons_of(Path(app.outdir)))
+    if before == after and len(before) > 500_000:
+        raise ExtensionError(f"{SCRIPT} has changed its form: no outline was found in it")
+    script.write_text(after, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("build-finished", drop_icons)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
