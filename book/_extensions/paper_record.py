@@ -157,6 +157,14 @@ def name_of(item: dict[str, Any]) -> str:
     return f"{KINDS[item['kind']]} {item['number']}" if item.get("number") else item["title"]
 
 
+def telling_name(item: dict[str, Any]) -> str:
+    """Return the name of an item; of a claim, which has no number, what it says."""
+    if item["kind"] != "claim":
+        return name_of(item)
+    title: str = item["title"].replace("$", "")
+    return title[0].upper() + title[1:]
+
+
 def chapter_title(env: BuildEnvironment, docname: str) -> str:
     """Return the number and title of a page."""
     number = env.toc_secnumbers.get(docname, {}).get("", ())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from docutils import nodes
 from paper_record import name_of, warn
 from record_display import Display, Place, pages_of
+from record_map import neighbours
 from record_nodes import Nodes, certified, group, layer_status, number, paragraph, pills, text
 
 from reluspec_lib.ledger import LAYERS
@@ -54,5 +55,7 @@ class Verified(Display):
                 break
         if values:
             children.append(paragraph(values, "verified-values"))
+        if near := neighbours(place, statement):
+            children.append(near)
         label = f"Verification of {name_of(place.items[statement])}"
         return [group("", *children, classes=["verified"], role="group", label=label)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
-from paper_record import addresses, chapter_title, name_of, state_of
+from paper_record import addresses, chapter_title, name_of, state_of, telling_name
 from record_nodes import Nodes, text
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -42,9 +42,10 @@ class Place:
         docname, ident = target
         return make_refnode(self.builder, self.env.docname, docname, ident or None, inner)
 
-    def link_to_statement(self, statement: str) -> nodes.Node:
+    def link_to_statement(self, statement: str, *, telling: bool = False) -> nodes.Node:
         """Return the name of a statement, linked to where the book states it."""
-        name, found = name_of(self.items[statement]), addresses(self.env, statement)
+        item, found = self.items[statement], addresses(self.env, statement)
+        name = telling_name(item) if telling else name_of(item)
         return self.link(found[0], name) if found else text(name)
 
     def link_to_page(self, target: tuple[str, str]) -> nodes.Node:

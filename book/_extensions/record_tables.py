@@ -24,10 +24,10 @@ class StatusTable(Display):
                 missing = text("(no chapter yet)", "not-yet")
                 chapter = [*place.parsed[statement, "title"], nodes.Text(" "), missing]
             status = paragraph(pills(record, long=False), "nowrap")
-            name = [place.link_to_statement(statement)]
+            name = [place.link_to_statement(statement, telling=True)]
             rows.append(row(name, chapter, status, pending=not record))
-        head = ["In the paper", "Chapter", "Verified"]
-        return table("Results, chapters and status", "status-table", head, rows, [22, 56, 22])
+        head = ["Statement", "Chapter", "Verified"]
+        return table("Results, chapters and status", "status-table", head, rows, [34, 46, 20])
 
 
 class VerificationTable(Display):

@@ -8,6 +8,8 @@ Directives, with data from :mod:`paper_record` and nothing typed twice::
     :::
     :::{status-table}             the main results: chapter and status, for the landing page
     :::
+    :::{statement-map}            which statement rests on which, as a drawing with links
+    :::
     :::{open-table}               what the book does not verify, and why
     :::
     :::{crosswalk}                every item of the paper and its address in the book
@@ -29,13 +31,17 @@ import paper_record
 from record_badge import Verified
 from record_crosswalk import Crosswalk
 from record_display import Resolve, merge, placeholder, purge
+from record_map import StatementMap
 from record_nodes import group, visit_group
 from record_scores import MutationScores, PooledZ
 from record_tables import OpenTable, StatusTable, VerificationTable
 from sphinx.application import Sphinx
 from theorem_boxes import depart, skip
 
-DISPLAYS = (Verified, VerificationTable, StatusTable, OpenTable, Crosswalk, PooledZ, MutationScores)
+DISPLAYS = (
+    *(Verified, VerificationTable, StatusTable, StatementMap, OpenTable),
+    *(Crosswalk, PooledZ, MutationScores),
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -410,6 +410,23 @@ def test_verification_page_shows_all_simulated_checks_together():
     assert len(figure.select("rect.bar")) > 5
 
 
+def test_map_has_a_box_for_each_statement_and_an_arrow_for_each_use():
+    """Given statements.yml, the map shows what it says, and each box leads to its statement."""
+    article = article_of(page_of("map"))
+    uses = {i["id"]: i.get("uses", []) for i in STATEMENTS if i.get("verify")}
+    assert len(article.select("path.map-arrow")) == sum(
+        other in uses for others in uses.values() for other in others
+    )
+    leads = [a["href"] for a in article.select("svg.statement-map a")]
+    for statement in uses:
+        ids = {f"#{statement}", f"#equation-{statement}", f"#verified-{statement}"}
+        assert statement not in RECORDS or any(
+            ids & {f"#{a.partition('#')[2]}"} or a.endswith(f"{RECORDS[statement][0]}.html")
+            for a in leads
+        ), statement
+    assert len(leads) == len(uses)
+
+
 def test_verification_page_shows_the_mutation_scores():
     """Given the stored scores, the page has a row for each module of the library."""
     stored = book_record.scores(BOOK / "record" / "mutants.json")
