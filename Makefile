@@ -19,10 +19,10 @@ NONE = This book needs Python 3.11, 3.12 or 3.13 with its venv module: \
 $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test notebooks reseed portability mutants lint format serve lock clean
+.PHONY: help setup book test notebooks reseed portability mutants test-archive test-oldest test-latest lint format serve lock clean
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## make .venv with the pinned packages (the other targets do it themselves)
 	@$(eval USED := $(FOUND))$(if $(USED),,$(error $(NONE)))tools/setup.sh install '$(USED)'
@@ -46,6 +46,15 @@ mutants: setup ## change the library in small ways and count what its tests noti
 	@# Not in the lock: only this nightly target needs it, and pip cannot install its needs by hash.
 	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
 	@$(RUN) -m tools.mutants store $(MODULE)
+
+test-archive: book ## run every notebook from the archive of the built book, installed anew
+	@$(RUN) -m tools.archive check --all
+
+test-oldest: setup ## test the library with the oldest packages that pyproject.toml allows
+	@$(RUN) -m tools.bounds oldest
+
+test-latest: setup ## test the library with the newest packages that there are
+	@$(RUN) -m tools.bounds latest
 
 lint: setup ## check code style and types
 	@$(RUN) -m tools.verify --only lint,types

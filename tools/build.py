@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from tools import archive
 from tools.settings import HTML, ROOT, environment, shown
 
 # --all: a build that only updates returns 0 after a failed one. -n: a link that leads nowhere is
@@ -30,6 +31,7 @@ def main() -> int:
         print(result.stdout)
         print("the book was not built: see the warnings above", file=sys.stderr)
         return code or 1
+    archive.build(HTML)
     files = [path for path in HTML.rglob("*") if path.is_file()]
     pages = sum(path.suffix == ".html" for path in files)
     size = sum(path.stat().st_size for path in files) / 1e6

@@ -67,6 +67,13 @@ STAGES = (
     ),
     Stage("book", "jupyter-book: every warning is an error", [[PYTHON, "-m", "tools.build"]]),
     Stage(
+        "archive",
+        "nbval: chapters run from the book's archive alone, with the network off",
+        [[PYTHON, "-m", "tools.archive", "check"]],
+        needs=("book",),
+        pytest=True,
+    ),
+    Stage(
         "pages",
         "pytest: the built pages ask nothing of other hosts and hold no left-over markup",
         [[*PYTEST, BUILT[0]]],
