@@ -22,6 +22,7 @@ from scipy.sparse.linalg import LinearOperator
 import reluspec_lib
 from helpers import processes
 from reluspec_lib import (
+    depth,
     dynamics,
     fisher,
     fluctuations,
@@ -45,6 +46,7 @@ EIGHTHS = np.random.default_rng(17).integers(-16, 17, (7, 60)) / 8
 W = EIGHTHS[:3, :40] + 0.125
 X = EIGHTHS[:5, 40:43] - 0.25
 V = EIGHTHS[3:5, :40].T
+SECOND = EIGHTHS[:, :40].T
 Y = EIGHTHS[5:, :30]
 POINTS = np.arange(-7, 8, 3) / 8
 MODEL = resolvent.RandomFeatures(np.tanh, 1.0, 1.0)
@@ -162,6 +164,12 @@ CASES = dict(group_cases()) | {
     "forward W": Case("W", lambda w: forward(X, w, V), W, 1),
     "forward V": Case("V", lambda v: forward(X, W, v), V, 1),
     "antithetic x": Case("x", lambda x: np.array(forward_antithetic(x, W, V)), X, 1),
+    "deep features x": Case("x", lambda x: depth.features(x, [W, SECOND]), X, 1),
+    "deep features first W": Case("W", lambda w: depth.features(X, [w, SECOND]), W, 1),
+    "deep features last W": Case("W", lambda w: depth.features(X, [W, w]), SECOND, 1),
+    "deep forward x": Case("x", lambda x: depth.forward(x, [W, SECOND], Y.T[:7]), X, 1),
+    "deep forward V": Case("V", lambda v: depth.forward(X, [W, SECOND], v), Y.T[:7], 1),
+    "deep kernel": Case("t", lambda t: depth.kernel(t, 2), POINTS, None, many=True),
     "matrix": Case("W", fisher.matrix, W, 2),
     "matvec W": Case("W", lambda w: fisher.matvec(w, V), W, 2),
     "matvec V": Case("V", lambda v: fisher.matvec(W, v), V, 1),
@@ -210,6 +218,13 @@ CASES = dict(group_cases()) | {
         None,
     ),
     "density": Case("x", MODEL.density, np.arange(1.0, 5.0) / 4, None, many=True),
+    "input spectrum": Case(
+        "input_spectrum",
+        lambda s: resolvent.RandomFeatures(np.tanh, 1.0, 1.0, input_spectrum=s).density([0.5]),
+        np.array([0.5, 1.5, 1.0]),
+        None,
+        none=True,
+    ),
     "bias": Case(
         "bias",
         lambda b: resolvent.RandomFeatures(np.tanh, 1.0, 1.0, bias=b).density([0.5, 1.0]),
@@ -383,6 +398,9 @@ OBJECTS = {
     "a trajectory": dynamics.flow(W, TARGET, [1.0, 2.0]),
     "a solution": MODEL.solve([1.0 + 0.5j]),
     "random features": QUARTIC,
+    "random features in layers": resolvent.RandomFeatures(
+        np.tanh, 1.0, 1.0, layers=[0.5], input_spectrum=[[0.5, 2.0], [2.0, 1.0]]
+    ),
     "its rows": QUARTIC.rows,
     "its outlier": QUARTIC.outlier(50),
     "a ridge regression": risk.Ridge(3, [40, np.inf], 60, 0.1, power={1: 1.0, 4: 0.25}, noise=0.5),
@@ -455,6 +473,9 @@ def test_every_public_function_of_an_array_has_a_case():
         "network.features": "features x",
         "network.forward": "forward x",
         "network.forward_antithetic": "antithetic x",
+        "depth.features": "deep features x",
+        "depth.forward": "deep forward x",
+        "depth.kernel": "deep kernel",
         "fisher.matrix": "matrix",
         "fisher.matvec": "matvec W",
         "fisher.operator": "operator",
