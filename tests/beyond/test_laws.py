@@ -42,6 +42,13 @@ def test_an_entry_equals_quadrature(scale):
             assert J[i, j] == pytest.approx(stated, rel=1e-9, abs=1e-13)
 
 
+@pytest.mark.parametrize("other", [[0.6, 0.8, -1], [0.6, 0.8, 1], [-0.6, 0.8, -1]])
+def test_one_mean_is_exactly_zero(other):
+    W, mean = np.array([[1.0, 0, 0], other]).T, np.array([0.0, 0, 1])
+    stated = entry(W[:, 0], W[:, 1], mean, np.eye(3))
+    assert laws.matrix(W, mean)[0, 1] == pytest.approx(stated, rel=1e-9)
+
+
 def test_it_is_the_second_moment_of_the_features_and_symmetric():
     W, generator = rng(4).normal(size=(3, 300)), rng(5)
     J = laws.matrix(W, MEAN, COVARIANCE)
