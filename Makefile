@@ -1,6 +1,6 @@
 # GNU make 3.81, which macOS has, is enough. Every target sets up what it needs.
 
-# A Python 3.11-3.13 of your choice; by default one is looked for.
+# A Python 3.11-3.14 of your choice; by default one is looked for.
 PYTHON ?=
 # Notebooks for `make notebooks`, stages for `make test`; by default all.
 NB ?=
@@ -15,7 +15,7 @@ PORT ?= 8000
 
 RUN := .venv/bin/python
 FOUND = $(shell tools/setup.sh find '$(PYTHON)')
-NONE = This book needs Python 3.11, 3.12 or 3.13 with its venv module: \
+NONE = This book needs Python 3.11 to 3.14 with its venv module: \
 $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
@@ -24,7 +24,7 @@ $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-setup: ## make .venv with the pinned packages (the other targets do it themselves)
+setup: ## make .venv with the pinned packages, and with no others (all targets do it)
 	@$(eval USED := $(FOUND))$(if $(USED),,$(error $(NONE)))tools/setup.sh install '$(USED)'
 
 book: setup ## build the book and say where it is

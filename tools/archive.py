@@ -2,7 +2,8 @@
 
 ``build`` writes it beside the pages; ``check`` unpacks it into an empty folder, in an environment
 that holds its packages and its wheel but nothing of this repository, and runs chapters there with
-the network off: by default three, with ``--all`` every one, in an environment that pip makes from the archive as its README says.
+the network off: by default three, with ``--all`` every one, in an environment that pip makes from
+the archive as its README says.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sets up .venv for the Makefile.
-#   setup.sh find [PYTHON]   prints the Python 3.11-3.13 to use (only PYTHON if named), or nothing
-#   setup.sh install PYTHON  makes .venv hold exactly requirements.txt and this package
+#   setup.sh find [PYTHON]   prints the Python 3.11-3.14 to use (only PYTHON if named), or nothing
+#   setup.sh install PYTHON  makes .venv hold exactly requirements.txt and this package; where the
+#                            lock or the Python changed it makes .venv anew, and what was added is gone
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,13 +11,13 @@ find_python() {
         set -- "$1"
     else
         # An environment that is there settles the question.
-        set -- .venv/bin/python python3.12 python3.13 python3.11 python3 python
+        set -- .venv/bin/python python3.12 python3.13 python3.11 python3.14 python3 python
     fi
     for candidate in "$@"; do
         # ensurepip: Debian ships Python without what venv needs. _base_executable: not the venv
         # that this one may be, which install may have to remove.
         if "$candidate" -c 'import ensurepip, sys, venv
-supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+supported = (3, 11) <= sys.version_info[:2] <= (3, 14)
 print(sys._base_executable) if supported else sys.exit(1)' 2>/dev/null; then
             return
         fi
@@ -35,8 +36,18 @@ install() {
     fi
 
     if ! [ -f .venv/.locked ] || [ "$(cat .venv/.locked)" != "$lock" ]; then
+        # .making: one that was broken off is ours as well.
+        if [ -e .venv ] && ! [ -f .venv/.locked ] && ! [ -f .venv/.making ]; then
+            echo "$here/.venv is not from make: move it away, and make sets up its own" >&2
+            return 1
+        fi
         echo "setting up .venv with $("$python" --version): about a minute, once"
-        rm -rf .venv
+        if [ -e .venv ]; then
+            echo "the former .venv goes, with whatever was added to it by hand"
+            rm -rf .venv
+        fi
+        mkdir .venv
+        touch .venv/.making
         "$python" -m venv .venv
         # uv is faster where it is there; pip does the same.
         command -v uv >/dev/null 2>&1 &&
@@ -46,10 +57,15 @@ install() {
         # A first import that builds the font cache writes to stderr, which is an output.
         MPLCONFIGDIR="$here/.venv/matplotlib" .venv/bin/python -c 'import matplotlib.font_manager'
         echo "$lock" >.venv/.locked
+        rm .venv/.making
     fi
     # Apart from the lock, since pip wants a hash for everything in one command.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --no-deps --no-build-isolation -e .
+    # A diff of a notebook shows text and code: .gitattributes names this driver.
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+        git config diff.notebook.textconv "python3 tools/notebook_text.py"
+    fi
     echo "$package" >"$stamp"
 }
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -97,7 +98,9 @@ def test_package_version_is_the_one_that_is_cited():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert project["version"] == cited[1] == __version__
-    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert LANDING.read_text().count(f"reluspec-{__version__}.zip") > 0
+    date = re.search(r"^date-released: (\S+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert f"## [{__version__}] - {date[1]}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_no_file_tells_of_a_machine():
@@ -148,7 +151,7 @@ def test_an_unsuitable_python_gives_one_line(target, tmp_path):
     lines = (result.stdout + result.stderr).splitlines()
     assert result.returncode != 0
     assert len(lines) == 1
-    assert re.search(rf"needs Python 3\.11, 3\.12 or 3\.13.*{re.escape(str(old))} is not", lines[0])
+    assert re.search(rf"needs Python 3\.11 to 3\.14.*{re.escape(str(old))} is not", lines[0])
 
 
 FAKE_PYTHON = """#!/bin/sh
@@ -186,6 +189,27 @@ def test_set_up_is_done_once_and_again_after_a_change(tmp_path):
     with (tmp_path / "requirements.txt").open("a") as file:
         file.write("# changed")
     assert calls() == [venv, pinned, package]
+
+
+def test_set_up_leaves_an_environment_that_it_did_not_make(tmp_path):
+    (tmp_path / "tools").mkdir()
+    for name in ("tools/setup.sh", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "mine").write_text("mine")
+    command = ["tools/setup.sh", "install", shutil.which("python3")]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "is not from make: move it away" in result.stderr
+    assert (tmp_path / ".venv" / "mine").read_text() == "mine"
+
+
+def test_a_diff_of_a_notebook_is_text():
+    command = [sys.executable, "tools/notebook_text.py", str(LANDING)]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "# --- markdown\n# What a random ReLU network learns" in text
+    assert "image/png" not in text
+    assert "*.ipynb linguist-documentation diff=notebook" in (ROOT / ".gitattributes").read_text()
 
 
 def test_ci_runs_exactly_make_test():
