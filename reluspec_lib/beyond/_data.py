@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,18 +83,23 @@ def check_responses(y: Any, n: int) -> Array:
     return responses
 
 
-def prepared(x: Array) -> dict[str, Array]:
-    r"""Return the data raw, centred and whitened, each scaled to :math:`\overline{|x|^2} = d`.
+def prepared(x: Array) -> Iterator[tuple[str, Array]]:
+    r"""Yield the data raw, centred and whitened, each scaled to :math:`\overline{|x|^2} = d`.
 
     Whitening is by the symmetric root of the correlation matrix: it has no sign or basis to choose,
-    and its result does not depend on the units of the columns.
+    and its result does not depend on the units of the columns. One view is held at a time.
     """
-    centred = x - x.mean(axis=0)
-    equal = centred / np.sqrt((centred**2).mean(axis=0))
-    values, Q = np.linalg.eigh(equal.T @ equal / len(x))
-    whitened = equal @ ((Q / np.sqrt(values)) @ Q.T)
-    views = {"raw": x, "centred": centred, "whitened": whitened}
-    return {name: z * np.sqrt(z.shape[1] * len(z) / (z**2).sum()) for name, z in views.items()}
+    yield "raw", _scaled(x)
+    x = x - x.mean(axis=0)
+    yield "centred", _scaled(x)
+    x /= np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
+    values, Q = np.linalg.eigh(x.T @ x / len(x))
+    yield "whitened", _scaled(x @ ((Q / np.sqrt(values)) @ Q.T))
+
+
+def _scaled(x: Array) -> Array:
+    scaled: Array = x * np.sqrt(x.shape[1] * len(x) / np.einsum("ij,ij->", x, x))
+    return scaled
 
 
 def _unpacked(x: Any) -> tuple[Sequence[Any], Array]:

@@ -174,7 +174,8 @@ def view(name: str, x: Array, W: Array, y: Array | None, times: Array) -> View:
     centred = x - x.mean(axis=0)
     covariance = centred.T @ centred / n
     variances = np.linalg.eigvalsh(covariance)
-    kurtosis = (centred**4).mean(axis=0) / np.diag(covariance) ** 2
+    centred *= centred
+    kurtosis = np.einsum("ij,ij->j", centred, centred) / n / np.diag(covariance) ** 2
     quotients = np.einsum("jk,jk->k", V, JV)
     trace = float(values.sum())
     shares, residuals = {}, {}

@@ -264,7 +264,10 @@ def usable(one: View) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else f"{value:.3g}"
+    if isinstance(value, str):
+        return value
+    # The mean of centred data is rounding, which differs between machines.
+    return "0" if abs(value) < 1e-12 else f"{value:.3g}"
 
 
 def diagnose(
@@ -309,8 +312,10 @@ def diagnose(
     so that this changes the unit of time and nothing else.
 
     The smaller of J_n and of the Gram matrix of the rows is decomposed, in time of the order of
-    n m min(n, m) and a memory of about 24 min(n, m)^2 + 8 m d(d+3)/2 bytes; features are held in
-    blocks of 64 MB where there are more rows than units. Group 3 has d(d+1)/2 - 1 vectors. Where
+    n m min(n, m) and a memory of about 24 min(n, m)^2 + 8 m d(d+3)/2 bytes and some copies of x;
+    features are held in blocks of 64 MB where there are more rows than units. On one core 100,000
+    rows, 100 columns and 1000 units take half a minute at most, and 10 times the units 100 times as
+    long. Group 3 has d(d+1)/2 - 1 vectors. Where
     the groups together have more vectors than there are rows or units, it is left out.
 
     Examples
@@ -332,5 +337,5 @@ def diagnose(
         np.geomspace(0.05 / norm, 5 / third, 60) if times is None else check_times("times", times)
     )
     W = sample_weights(d, m, check_rng(rng))
-    views = {name: view(name, z, W, responses, when) for name, z in prepared(data).items()}
+    views = {name: view(name, z, W, responses, when) for name, z in prepared(data)}
     return Diagnosis(d, n, m, **views)

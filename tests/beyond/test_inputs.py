@@ -45,7 +45,7 @@ def frame(values, columns):
 
 def test_the_three_views_of_the_data():
     x = table()
-    views = prepared(x)
+    views = dict(prepared(x))
     for z in views.values():
         assert relative((z**2).sum() / len(z), D) < 1e-12
     np.testing.assert_allclose(views["raw"], scaled(x), rtol=1e-12)
@@ -65,7 +65,7 @@ def test_the_three_views_of_the_data():
 def test_a_view_against_plain_numpy(n, m, name):
     x = table(n)
     one = getattr(inputs.diagnose(x, m, 5), name)
-    z, W = prepared(x)[name], weights(m)
+    z, W = dict(prepared(x))[name], weights(m)
     X = np.maximum(z @ W, 0)
     _, s, Vt = np.linalg.svd(X / math.sqrt(n), full_matrices=False)
     assert (one.d, one.n, one.m, one.name) == (D, n, m, name)
@@ -137,7 +137,7 @@ def test_curves_against_the_flow_itself(n, m, name):
     x = table(n)
     y, times = responses(x), [0.0, 0.3, 2.0, 30.0]
     one = getattr(inputs.diagnose(x, m, 5, y, times=times), name)
-    z, W = prepared(x)[name], weights(m)
+    z, W = dict(prepared(x))[name], weights(m)
     path = dynamics.flow(W, np.zeros(m), times, sample=(z, y))
     left = y[:, None] - np.maximum(z @ W, 0) @ path.readout
     size = (y**2).mean()
@@ -152,6 +152,11 @@ def test_curves_against_the_flow_itself(n, m, name):
         shares.append((fit**2).mean() / size - explained)
         explained += shares[-1]
     np.testing.assert_allclose(list(one.curves.power.values()), shares, atol=1e-9)
+    # Unbiased: of n rows of noise, 9 functions fit 9.
+    variance = size * (1 - explained) * n / (n - 9)
+    assert one.noise**2 == pytest.approx(variance, rel=1e-7)
+    signal = [max(size * p - k * variance / n, 0) for p, k in zip(shares, (1, 3, 5), strict=True)]
+    np.testing.assert_allclose([one.signal[k] for k in range(3)], signal, atol=1e-8 * size)
     ideal = [
         1 - sum(p * -math.expm1(-2 * harmonics.eigenvalue(D, k) * t) for k, p in enumerate(shares))
         for t in times
@@ -271,7 +276,7 @@ def test_table_records_and_advice():
     assert records[0]["offset"] == found.raw.offset
     text = found.table()
     assert text.startswith("200 rows, 3 columns, 60 units\nview")
-    assert f"{found.raw.offset:.3g}" in text
+    assert f"offset{found.raw.offset:24.3g}{0:10}{0:10}\n" in text
     assert text.endswith(found.advice()[-1])
     assert found.advice()[0].startswith("centre: the mean alone")
     assert found.advice()[1].startswith("whiten: 2 of 3 principal directions")
@@ -330,6 +335,10 @@ def with_column(values):
         (broken(4, 2, np.nan), "x must be finite, got NaN or infinity in column 2; fill"),
         (broken(4, 0, -np.inf), "x must be finite, got NaN or infinity in column 0; fill"),
         (with_column(lambda x: 7.0), "x must have no constant column, got column 1; leave"),
+        (
+            with_column(lambda x: 7 + 1e-13 * x[:, 0]),
+            "x must have no constant column, got column 1",
+        ),
         (with_column(lambda x: 0.0), "x must have no constant column, got column 1; leave"),
         (with_column(lambda x: 2 * x[:, 0]), "linearly independent columns, got rank 2 of 3"),
         (with_column(lambda x: x[:, 0] - x[:, 2] + 4), "got rank 2 of 3 columns after centring"),
