@@ -62,4 +62,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_transform(SearchTerms)
     app.connect("env-check-consistency", check)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

@@ -13,7 +13,7 @@
   const CLOSE = new Set(")]}⟩⌋⌉");
   const ROWS = "mjx-math, mjx-mrow, mjx-texatom, mjx-mstyle";
   const LEVELS = [1, 2, 3]; // relations; signs and commas; inside brackets, and between factors
-  const SMALLEST = 0.8; // of the size of a formula
+  const SMALLEST = 0.7; // of the size of a formula
   const NUMBER_GAP = 16; // pixels between a formula and its number
 
   // What an operator shows: MathJax writes the code point into a class.
@@ -63,14 +63,17 @@
       if (breaksBefore(element, shown, before, depth, level)) close();
       if (OPEN.has(shown)) depth += 1;
       const alone = row.children.length === 1;
-      const inner = element.matches(ROWS) && !shown && (alone || level === 3);
+      const table = element.matches(ROWS) && element.querySelector("mjx-mtable");
+      const inner = element.matches(ROWS) && !shown && (alone || table || level === 3);
       if (inner && element.querySelector("mjx-mo, mjx-mtext")) {
         close();
         cut(element, level);
-      } else if (element.localName === "mjx-mtable" && alone) {
+      } else if (element.localName === "mjx-mtable" && !OPEN.has(operator(row.firstElementChild))) {
+        // The lines of an aligned formula; a table in brackets stays one.
+        close();
         element.classList.add("formula-row");
         element.querySelectorAll("mjx-table, mjx-itable").forEach((e) => e.classList.add("formula-row"));
-        element.querySelectorAll("mjx-mtr").forEach((e) => e.classList.add("formula-line"));
+        element.querySelectorAll("mjx-mtr, mjx-mlabeledtr").forEach((e) => e.classList.add("formula-line"));
         element.querySelectorAll("mjx-mtd").forEach((e) => cut(e, level));
       } else {
         piece.push(element);
@@ -132,6 +135,10 @@
     });
     let wide = measured.filter((m) => m.width > 0 && m.width > m.available + 0.5);
     wide.forEach(({ place }) => place.classList.add("formula-fitted", "formula-lines"));
+    // In lines, the box of a display has all the room that there is.
+    wide.forEach((m) => {
+      if (m.place.matches("div")) m.available = parts(m.place)[0].clientWidth;
+    });
     for (const level of LEVELS) {
       wide.forEach(({ place }) => {
         const math = parts(place)[1];

@@ -7,7 +7,7 @@ import yaml
 from tools.settings import BOOK
 
 sys.path.append(str(BOOK / "_extensions"))
-import lean_icons
+import lean_pages
 import record_map
 
 STATEMENTS = yaml.safe_load((BOOK / "record" / "statements.yml").read_text(encoding="utf-8"))
@@ -38,6 +38,6 @@ def test_only_items_of_the_record_are_in_the_map():
 def test_icons_that_no_page_names_are_dropped():
     """Given outlines, those with a wanted name or another name that is wanted stay."""
     script = 'p={sun:[1,1,[],"f1","M0"],"moon":[1,1,["crescent"],"f2","M1"],car:[1,1,[],"f3","M2"]}'
-    assert "M2" not in lean_icons.without_others(script, {"sun", "crescent"})
-    assert "M0" in lean_icons.without_others(script, {"sun"})
-    assert "M1" in lean_icons.without_others(script, {"crescent"})
+    assert "M2" not in lean_pages.without_others(script, {"sun", "crescent"})
+    assert "M0" in lean_pages.without_others(script, {"sun"})
+    assert "M1" in lean_pages.without_others(script, {"crescent"})

@@ -1,8 +1,9 @@
-"""Only the icons that pages show.
+"""Pages without what they do not use: icons that none shows, and the search where none is done.
 
-The theme loads all of Font Awesome, 1.5 MB of outlines, for a dozen icons on its buttons. After
-the build this extension drops the outlines that neither a page nor another script
-names. The program that draws them stays as it is.
+The theme loads all of Font Awesome, 1.5 MB of outlines, for a dozen icons on its buttons, and the
+index of the whole book with every page. After the build this extension drops the outlines that
+neither a page nor another script names, and the index from all pages but that of the search, where
+the search field leads.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SCRIPT = "scripts/fontawesome.js"
 OUTLINE = re.compile(
     r'"?(?P<name>[a-z0-9-]+)"?:\[\d+,\d+,\[(?P<others>[^\]]*)\],"[0-9a-f]+",'
     r'(?:"[^"]*"|\[[^\]]*\])\],?'
+)
+SEARCH = re.compile(
+    r'<script src="[^"]*\b(?:searchtools|language_data|searchindex)\.js[^"]*"></script>\s*'
 )
 NAMED = re.compile(r"\bfa-([a-z0-9-]+)")
 
@@ -43,20 +47,24 @@ def without_others(script: str, names: set[str]) -> str:
     return OUTLINE.sub(keep, script)
 
 
-def drop_icons(app: Sphinx, exception: Exception | None) -> None:
-    """Drop them from the built book, after a build that succeeded."""
+def make_lean(app: Sphinx, exception: Exception | None) -> None:
+    """Drop both from the built book, after a build that succeeded."""
     if exception is not None or app.builder.format != "html":
         return
-    static = Path(app.outdir) / "_static"
-    script = static / SCRIPT
+    folder = Path(app.outdir)
+    script = folder / "_static" / SCRIPT
     before = script.read_text(encoding="utf-8")
-    after = without_others(before, icons_of(Path(app.outdir)))
+    after = without_others(before, icons_of(folder))
     if before == after and len(before) > 500_000:
         raise ExtensionError(f"{SCRIPT} has changed its form: no outline was found in it")
     script.write_text(after, encoding="utf-8")
+    for page in folder.rglob("*.html"):
+        if page.name != "search.html" and "_static" not in page.parts:
+            text = page.read_text(encoding="utf-8")
+            page.write_text(SEARCH.sub("", text), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
-    app.connect("build-finished", drop_icons)
+    app.connect("build-finished", make_lean)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
