@@ -36,6 +36,7 @@ FLAGS = [
     "--disable-sync",
 ]
 DEVICES = {"desktop": (1400, 900), "phone": (390, 844)}
+ROOMS_OF_THE_PAPER = ("book/theorems/", "book/spectrum/")
 NARROW = 360  # the narrowest phone on sale
 MODES = ("light", "dark")
 AA = 4.5  # WCAG 2 contrast of text
@@ -249,7 +250,10 @@ def test_page_reads_offline(windows, name, device, mode):
         for width in (DEVICES["phone"][0], NARROW):
             page.set_viewport_size({"width": width, "height": DEVICES["phone"][1]})
             page.evaluate(SETTLED)
-            assert page.evaluate(PAST_THEIR_BOX) == {"unseen": [], "scrolled": []}, width
+            past = page.evaluate(PAST_THEIR_BOX)
+            assert past["unseen"] == [], width
+            # The statements of the paper; some of the book's own have terms that cannot be broken.
+            assert not name.startswith(ROOMS_OF_THE_PAPER) or past["scrolled"] == [], width
             assert page.evaluate(SIDEWAYS) == {"page": 0, "wide": []}, width
         page.set_viewport_size(dict(zip(("width", "height"), DEVICES["phone"], strict=True)))
     # Last, so that what comes late is counted as well.
