@@ -24,6 +24,9 @@ OUTLINE = re.compile(
 SEARCH = re.compile(
     r'<script src="[^"]*\b(?:searchtools|language_data|searchindex)\.js[^"]*"></script>\s*'
 )
+# docutils calls references a list of entries in a role that is withdrawn: screen readers then find
+# a list without entries.
+ROLES = (' role="list"', ' role="doc-biblioentry"')
 NAMED = re.compile(r"\bfa-([a-z0-9-]+)")
 
 
@@ -60,8 +63,10 @@ def make_lean(app: Sphinx, exception: Exception | None) -> None:
     script.write_text(after, encoding="utf-8")
     for page in folder.rglob("*.html"):
         if page.name != "search.html" and "_static" not in page.parts:
-            text = page.read_text(encoding="utf-8")
-            page.write_text(SEARCH.sub("", text), encoding="utf-8")
+            text = SEARCH.sub("", page.read_text(encoding="utf-8"))
+            for role in ROLES:
+                text = text.replace(role, "")
+            page.write_text(text, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
