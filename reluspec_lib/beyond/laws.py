@@ -78,11 +78,13 @@ def matrix(
     Raises
     ------
     ValueError
-        If an argument has another shape, is not finite, or ``covariance`` is not symmetric or has a
-        negative eigenvalue.
+        If an argument has another shape, is not finite or so large that J overflows, or
+        ``covariance`` is not symmetric or has a negative eigenvalue.
 
     Notes
     -----
+    The error of an entry is of the order of the rounding of
+    :math:`(|\mu_i| + \sigma_i)(|\mu_j| + \sigma_j)`, also where the entry itself is much smaller.
     Without a mean this is ``fisher.matrix`` of covariance^(1/2) W, which is much faster. Source:
     moments of a truncated bivariate normal law (Rosenbaum 1961); Owen (1956) for its distribution
     function.
@@ -134,13 +136,14 @@ def norms(d: int, values: ArrayLike, weights: ArrayLike | None = None) -> Norms:
     Raises
     ------
     ValueError
-        If ``d`` is below 2, the shapes do not fit, a weight is negative, or all values that have a
-        weight are 0.
+        If ``d`` is below 2, the shapes do not fit, a weight is negative, all values that have a
+        weight are 0, or their squares leave the range of float64.
 
     Notes
     -----
     Where the coordinates are not symmetric, these are still the norms, but the functions need not
-    be orthogonal. Source: this book.
+    be orthogonal. The square is computed from :math:`\tfrac12 \mathbb{E} (x_1^2 - x_2^2)^2/|x|^2`,
+    which loses no digits where it is small. Source: this book.
 
     Examples
     --------
@@ -151,7 +154,9 @@ def norms(d: int, values: ArrayLike, weights: ArrayLike | None = None) -> Norms:
     x = as_floating("values", values).astype(np.float64, copy=False)
     if x.ndim != 1:
         raise ValueError(f"values must have shape (n,), got shape {x.shape}")
-    p = np.ones(len(x)) if weights is None else as_floating("weights", weights)
+    p = np.ones(len(x))
+    if weights is not None:
+        p = as_floating("weights", weights).astype(np.float64, copy=False)
     if p.shape != x.shape or (p < 0).any() or not p.any():
         raise ValueError(
             f"weights must be {len(x)} numbers >= 0, not all 0, got shape {p.shape} and "
@@ -164,21 +169,29 @@ def norms(d: int, values: ArrayLike, weights: ArrayLike | None = None) -> Norms:
     squares = np.square(x / largest)
     mean_square = float(p @ squares)
     squares /= mean_square
-    total = 0.0
+    scale = mean_square * float(largest) * float(largest)
+    if not 0 < scale < math.inf:
+        raise ValueError(f"values must have squares in the range of float64, got up to {largest}")
+    # From one of the values, so that the variance is exactly 0 where all squares are alike.
+    origin = float(squares[np.argmax(p)])
+    from_origin = squares - origin
+    square = product = 0.0
     for step in _LOG_STEPS.tolist():
         s = math.exp(step)
-        decay = np.expm1(-s * squares)
-        second = float(p @ (squares * (decay + 1)))
-        total += s * second**2 * (1 + float(p @ decay)) ** (d - 2)
-    beta = (d + 2) * 0.2 * total
-    scale = mean_square * float(largest) ** 2
+        tilted = p * np.exp(-s * squares)
+        mass, lost = float(tilted.sum()), float(p @ np.expm1(-s * squares))
+        if not mass or lost <= -1:
+            break
+        shift = float(tilted @ from_origin) / mass
+        variance = float(tilted @ np.square(from_origin - shift)) / mass
+        # The power by its logarithm: for large d that of 1 + lost would amplify the rounding.
+        density = 0.2 * s * math.exp(d * math.log1p(lost))
+        square += density * variance
+        product += density * (origin + shift) ** 2
     first, middle, third = (
         scale * group.eigenvalue(d) for group in (groups.NORM, groups.COORDINATE, groups.PRODUCT)
     )
-    # Where all |x_l| are alike, rounding would leave a remainder of either sign.
-    rest = 1 + d / 2 * (1 - beta)
-    square = third * rest if rest > 1e-13 * d else 0.0
-    return Norms(first, middle, square, third * beta)
+    return Norms(first, middle, (d / 2 + 1) * third * square, (d + 2) * third * product)
 
 
 def even_bound(covariance: ArrayLike) -> float:
@@ -264,7 +277,7 @@ def _spectrum(covariance: ArrayLike, d: int | None) -> tuple[Array, Array]:
     largest = float(np.abs(S).max())
     if np.abs(S - S.T).max() > 1e-10 * largest:
         raise ValueError(f"covariance must be symmetric, got an asymmetry of {abs(S - S.T).max()}")
-    values, vectors = np.linalg.eigh((S + S.T) / 2)
+    values, vectors = np.linalg.eigh(S / 2 + S.T / 2)
     if values[0] < -1e-10 * largest:
         raise ValueError(f"covariance must have eigenvalues >= 0, got {values[0]:.3g}")
     return np.maximum(values, 0), vectors
@@ -280,6 +293,8 @@ def _off_centre(means: Array, spread: Array) -> Array:
     """Return J from the means of w_i x, and vectors whose products are their covariances."""
     m = len(means)
     deviations = np.sqrt(np.einsum("lj,lj->j", spread, spread))
+    if not (np.abs(means) + deviations).max() < 1e154:
+        raise ValueError("W, mean and covariance must be so small that J does not overflow")
     # A unit without spread has a constant feature, as one whose mean is many deviations away.
     certain = deviations <= 1e-14 * np.abs(means)
     safe = np.where(certain, 1, deviations)

@@ -109,6 +109,8 @@ def test_inputs_without_spread_are_one_input():
         ({"covariance": np.diag([1.0, 1, -1])}, "covariance must have eigenvalues >= 0, got -1"),
         ({"covariance": np.triu(np.ones((3, 3)))}, "covariance must be symmetric"),
         ({"mean": [np.nan, 0, 0]}, "mean must be finite"),
+        ({"mean": [1e200, 0, 0]}, "so small that J does not overflow"),
+        ({"mean": [1.0, 0, 0], "covariance": 1e308 * np.eye(3)}, "J does not overflow"),
     ],
 )
 def test_wrong_moments_are_refused(arguments, message):
@@ -165,12 +167,34 @@ def test_weights_count_values():
     )
 
 
+@pytest.mark.parametrize("d", [10, 10**8, 10**12])
+def test_rare_values_keep_their_kurtosis_in_high_dimensions(d):
+    # One value, with the probability 1e-3, else 0: |x|^2 counts the coordinates that are not 0.
+    q = 1e-3
+    found = laws.norms(d, [0.0, 1.0], np.array([1 - q, q]))
+    # d (d - 1) E[x_1^2 x_2^2/|x|^2] is the mean of n - 1 for the count n, where n >= 1.
+    mean = (d + 2) / (d * (d - 1)) * (d * q - 1 + (1 - q) ** d)
+    assert found.product == pytest.approx(exact(d)[3] * mean, rel=1e-10)
+    # d E[x_1^4/|x|^2] is the probability of n >= 1; for large d the difference loses all digits.
+    square = (d + 2) / (2 * d) * (1 - (1 - q) ** d) - mean / 2 if d == 10 else (1 - q) / 2
+    assert found.square == pytest.approx(exact(d)[2] * square, rel=1e-4 if d > 10 else 1e-11)
+
+
+def test_weights_of_single_precision_count_as_they_are():
+    p = np.array([0.1, 0.9], dtype=np.float32)
+    np.testing.assert_allclose(
+        laws.norms(3, [1.0, 2.0], p), laws.norms(3, [1.0, 2.0], p.astype(float)), rtol=1e-14
+    )
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         ((1, [1.0]), "d must be an integer >= 2"),
         ((3, [[1.0]]), r"values must have shape \(n,\)"),
         ((3, [0.0, 0.0]), "values must not all be 0"),
+        ((3, [1e160, 2e160]), "values must have squares in the range"),
+        ((3, [1e-170, 2e-170]), "values must have squares in the range"),
         ((3, [0.0, 1.0], [1.0, 0.0]), "values must not all be 0"),
         ((3, [0.0, 1.0], [1.0, -1.0]), "weights must be 2 numbers >= 0"),
         ((3, [0.0, 1.0], [1.0]), "weights must be 2 numbers >= 0"),
