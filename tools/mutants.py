@@ -66,6 +66,7 @@ TESTS = {
     "beyond._series": ["beyond/test_activations"],
     "learning._algebra": ["learning/test_targets"],
     "learning._equivalent": ["learning/test_risk"],
+    "learning._flow": ["learning/test_risk"],
     "learning._loss": ["learning/test_dynamics"],
     "learning._sgd": ["learning/test_risk"],
     "learning._setting": ["learning/test_dynamics"],

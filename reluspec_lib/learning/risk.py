@@ -1,4 +1,4 @@
-r"""Test errors in closed form: ridge regression on all m features, and SGD at infinite width.
+r"""Test errors in closed form: ridge regression and gradient flow on all m features, and SGD.
 
 Inputs and hidden weights are Gaussian. A target is known here by its power at each degree, the mean
 square of its part at that degree; labels carry independent noise. The risk is the excess, the mean
@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from reluspec_lib._validation import Array, check_count, check_number
+from reluspec_lib._validation import Array, check_count, check_number, check_times
 from reluspec_lib._values import ByValue
-from reluspec_lib.learning import _equivalent
+from reluspec_lib.learning import _equivalent, _flow
 from reluspec_lib.learning._equivalent import Problem
 from reluspec_lib.learning._setting import check_flag
 from reluspec_lib.learning._sgd import check_power, sgd, stable_step
 
-__all__ = ["Ridge", "optimal_alpha", "sgd", "stable_step"]
+__all__ = ["Ridge", "flow", "optimal_alpha", "sgd", "stable_step"]
 
 # Sizes and ridges are typed, one or a list of them; they are no data.
 Numbers = float | Sequence[float] | Array
@@ -196,6 +196,74 @@ def optimal_alpha(
         D = problem.spectrum.dimension(kappa)
         found[i] = (kappa * problem.law.solve(D / m[i]) * problem.law.solve(D / n[i]))[0]
     return found.reshape(shape)
+
+
+def flow(
+    d: int,
+    m: float,
+    n: float,
+    times: Sequence[float] | Array,
+    *,
+    power: Mapping[int, float],
+    noise: float = 0.0,
+    lengths: bool = True,
+) -> Array:
+    r"""Return the mean risk of gradient flow on a sample, from readout 0: early stopping.
+
+    The flow of half the mean square error, :math:`\dot v = -\frac1n X^\top (X v - y)`. With
+    :math:`v(\alpha)` the readout of :class:`Ridge`, its readout is
+
+    .. math:: v_t = \frac{1}{2 \pi i} \int \frac{e^{t \alpha}}{\alpha}\, v(\alpha)\, d\alpha
+
+    around the negative axis. The mean product of the errors at two ridges has the equivalent of
+    :class:`Ridge` with every square taken apart, such as :math:`\kappa^2/(\lambda_k + \kappa)^2`
+    into :math:`\kappa_1 \kappa_2/((\lambda_k + \kappa_1)(\lambda_k + \kappa_2))`.
+
+    Parameters
+    ----------
+    d : int
+        Input dimension.
+    m, n : int
+        Width and number of samples; either may be ``inf``.
+    times : sequence of float
+        Times >= 0, increasing. A step eta of gradient descent takes the time eta, if it is small.
+    power, noise, lengths
+        As for :class:`Ridge`.
+
+    Returns
+    -------
+    risk : ndarray, shape (times,)
+        Mean excess risk, to about ten digits of the largest.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+    ArithmeticError
+        If the fixed point is not found.
+
+    Notes
+    -----
+    As that of ridge regression, the equivalent is for large m and n. Atanasov, Bordelon,
+    Zavatone-Veth, Paquette and Pehlevan (2025) derive equivalents for two resolvents in linear
+    models; with the lengths it is a heuristic of this book, which the chapter on the truncated
+    model tests.
+
+    Examples
+    --------
+    >>> flow(4, 90, 70, [1, 10, 100, 1000], power={0: 0.5, 1: 0.3, 2: 0.2}, noise=0.3).round(4)
+    array([0.5125, 0.1625, 0.0359, 0.0333])
+    """
+    problem = _problem(d, power, noise, lengths)
+    (m_value, n_value, _), shape = _sizes(m, n, 0.0)
+    if shape:
+        raise ValueError(f"m and n must be single numbers, got {m!r} and {n!r}")
+    times = check_times("times", times)
+    risk = np.full(len(times), sum(problem.power.values()), np.float64)
+    later = times > 0
+    if later.any():
+        risk[later] = _flow.risks(problem, float(m_value[0]), float(n_value[0]), times[later])
+    return risk
 
 
 def _solved(problem: Problem, m: Array, n: Array, alpha: Array) -> list[Array]:

@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
-from reluspec_lib import features, fisher, harmonics, risk, sample_weights
+from helpers import rng
+from reluspec_lib import (
+    dynamics,
+    features,
+    fisher,
+    groups,
+    harmonics,
+    risk,
+    sample_weights,
+    targets,
+)
 from reluspec_lib.learning import _equivalent
-from reluspec_lib.learning.risk import Ridge, optimal_alpha, sgd, stable_step
+from reluspec_lib.learning.risk import Ridge, flow, optimal_alpha, sgd, stable_step
 
 POWER = {0: 0.5, 1: 0.3, 2: 0.2}
 
@@ -301,6 +311,92 @@ def test_below_the_stable_step_the_risk_is_bounded_and_above_it_is_not(d, batch,
     assert sum(above.values())[1] == np.inf
 
 
+# --- the flow
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize("m, n, noise", [(30, 90, 0.4), (90, 30, 0.0), (90, np.inf, 0.0)])
+def test_the_flow_begins_at_zero_and_ends_at_the_ridgeless_estimator(m, n, noise, lengths):
+    setting = {"power": POWER, "noise": noise, "lengths": lengths}
+    early, late = flow(10, m, n, [0.0, 1e14], **setting)
+    assert early == 1.0
+    assert late == pytest.approx(float(Ridge(10, m, n, 0, **setting).risk), rel=1e-5)
+
+
+def test_with_all_inputs_and_units_each_degree_decays_on_its_own():
+    times = np.array([0.1, 3.0, 40.0])
+    stated = sum(p * np.exp(-2 * harmonics.eigenvalue(6, k) * times) for k, p in POWER.items())
+    np.testing.assert_allclose(
+        flow(6, np.inf, np.inf, times, power=POWER), stated, rtol=1e-10, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("m, n", [(40, 25), (20, 50)])
+def test_the_flow_agrees_with_a_closed_contour_and_equations_solved_apart(m, n):
+    # The readout of the flow is a sum over ridges on an ellipse around the eigenvalues too. With
+    # fixed lengths s = 1 - D/n and q = 1 - D/m; every kappa is sought by itself.
+    t, noise, count = 3.0, 0.3, 40
+    top = 4 * harmonics.eigenvalue(5, 0)
+    angle = 2 * np.pi * (np.arange(count) + 0.5) / count
+    z = top / 2 * (1 + np.cosh(1.4 + 1j * angle))
+    step = top / 2 * np.sinh(1.4 + 1j * angle) / count
+    weights = step * np.expm1(-t * z) / z
+    spectrum = _equivalent.spectrum(5)
+    values, traces = spectrum.eigenvalues, spectrum.traces
+
+    def dimension(kappa):
+        return (traces / (values + kappa)).sum()
+
+    def difference(pair, alpha):
+        kappa = complex(*pair)
+        D = dimension(kappa)
+        error = kappa * (1 - D / n) * (1 - D / m) - alpha
+        return error.real, error.imag
+
+    kappas = []
+    for alpha in -z:
+        guess = 1e3 * alpha
+        for factor in np.geomspace(1e3, 1, 60):
+            root = optimize.root(difference, (guess.real, guess.imag), factor * alpha, tol=1e-13)
+            guess = complex(*root.x)
+        kappas.append(guess)
+    risk_of = 0.0
+    for a, b in itertools.product(range(count), repeat=2):
+        one, two = kappas[a], kappas[b]
+        inverse = 1 / ((values + one) * (values + two))
+        first, second = (traces * inverse).sum(), (traces * values * inverse).sum()
+        # At fixed lengths s + D/n = q + D/m = 1, and all means over lengths are 1.
+        mu = first / m / (1 - second / m)
+        tau = (second + one * two * mu * first) / n
+        base = sum(
+            p * one * two / ((lam + one) * (lam + two)) * (1 + lam * mu)
+            for k, p in POWER.items()
+            for lam in [harmonics.eigenvalue(5, k)]
+        )
+        product = (base + noise**2 * tau) / (1 - tau)
+        risk_of += weights[a] * weights[b] * product
+    # On an ellipse the weights do not sum to 1; the rest belongs to the ridge at infinity.
+    rest = 1 - weights.sum()
+    for a, one in enumerate(kappas):
+        mean = sum(p * one / (harmonics.eigenvalue(5, k) + one) for k, p in POWER.items())
+        risk_of += 2 * rest * weights[a] * mean
+    risk_of += rest**2 * sum(POWER.values())
+    (found,) = flow(5, m, n, [t], power=POWER, noise=noise, lengths=False)
+    assert found == pytest.approx(risk_of.real, rel=1e-9)
+
+
+def test_networks_follow_the_flow():
+    draws, d, m, n, stops = rng(4), 4, 60, 45, [2.0, 30.0]
+    target = targets.limit(groups.NORM, d) * (1 / math.sqrt(harmonics.eigenvalue(d, 0)))
+    risks = []
+    for _ in range(150):
+        W, x = sample_weights(d, m, draws), draws.standard_normal((n, d))
+        sample = x, target(x) + 0.3 * draws.standard_normal(n)
+        risks.append(dynamics.flow(W, target, stops, sample=sample).risk())
+    z = stats.ttest_1samp(risks, flow(d, m, n, stops, power={0: 1.0}, noise=0.3)).statistic
+    assert np.abs(z).max() < 4
+
+
 # --- form
 
 
@@ -357,4 +453,8 @@ def test_wrong_arguments_of_the_others_are_named():
         sgd(4, POWER, 0.0, 0.1, 4, 3, lengths=1)
     with pytest.raises(ValueError, match=r"^batch must be an integer >= 1, got 0"):
         stable_step(4, 0)
-    assert set(risk.__all__) == {"Ridge", "optimal_alpha", "sgd", "stable_step"}
+    with pytest.raises(ValueError, match=r"^m and n must be single numbers, got \[3, 4\] and 5"):
+        flow(4, [3, 4], 5, [1.0], power=POWER)
+    with pytest.raises(ValueError, match=r"^times must be"):
+        flow(4, 3, 5, [2.0, 1.0], power=POWER)
+    assert set(risk.__all__) == {"Ridge", "flow", "optimal_alpha", "sgd", "stable_step"}
