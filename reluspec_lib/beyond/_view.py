@@ -37,19 +37,19 @@ def group_columns(d: int) -> dict[str, slice]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Curves(ByValue):
-    """Training error of the gradient flow from 0, over the mean square of the responses.
+    r"""Training error of the gradient flow from 0, over the mean square of the responses.
 
     Attributes
     ----------
-    times : ndarray, shape (T,)
-        In units in which the mean of |x|^2 is d.
-    network : ndarray, shape (T,)
-        Of this network, exact for its features.
-    groups : ndarray, shape (T,)
-        Of the model that has the limit functions of the groups as its only features.
-    ideal : ndarray, shape (T,)
-        By the eigenvalues of the theory, as if the functions were orthogonal on these inputs: one
-        exponential for each group.
+    times : ndarray
+        Shape (T,). In units in which the mean of :math:`|x|^2` is d.
+    network : ndarray
+        Shape (T,). Of this network, exact for its features.
+    groups : ndarray
+        Shape (T,). Of the model that has the limit functions of the groups as its only features.
+    ideal : ndarray
+        Shape (T,). By the eigenvalues of the theory, as if the functions were orthogonal on these
+        inputs: one exponential for each group.
     power : dict
         Share of the responses that each group explains, in the paper's order, after those before.
     """
@@ -63,7 +63,7 @@ class Curves(ByValue):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class View(ByValue):
-    """A data set raw, centred or whitened, in units in which the mean of |x|^2 is d.
+    r"""A data set raw, centred or whitened, in units in which the mean of :math:`|x|^2` is d.
 
     Attributes
     ----------
@@ -72,24 +72,24 @@ class View(ByValue):
     d, n, m : int
         Columns, rows, units.
     offset : float
-        Share of the mean square of x that lies in its mean, |mean|^2 / E|x|^2.
+        Share of the mean square of x that lies in its mean, :math:`|\bar x|^2/\overline{|x|^2}`.
     effective_rank : float
         Of the covariance S, (tr S)^2 / tr S^2, from 1 to d.
     kurtosis : float
         Fourth moment of a column over the square of its variance, mean over columns; 3 if Gaussian.
-    eigenvalues : ndarray, shape (min(n, m),)
-        Of J_n, in decreasing order.
+    eigenvalues : ndarray
+        Shape (min(n, m),). Of J_n, in decreasing order.
     shares : dict
         Part of tr J_n along the vectors of each group, and ``"rest"``. That of a group that is not
         analysed is NaN.
-    rates : ndarray, shape (d + 1,) or (d(d+3)/2,)
-        Mean squares of the limit functions, in the order of the groups: the rate at which each is
-        learned, if no other one is in its way.
+    rates : ndarray
+        Shape (d + 1,) or (d(d+3)/2,). Mean squares of the limit functions, in the order of the
+        groups: the rate at which each is learned, if no other one is in its way.
     angles : dict
         Principal angles in degrees, increasing, between the leading eigenspace and the span of
         ``"norm"``, of norm and ``"coordinates"``, and of all with ``"group 3"``.
     residuals : dict
-        Root mean square over the vectors of a group of |J_n v - theta v| / (theta |v|), with
+        Root mean square over the vectors of a group of :math:`|J_n v - \theta v|/(\theta |v|)`, with
         theta the Rayleigh quotient.
     tilt : float
         Angle in degrees between the norm and the leading eigenvector in the limit of wide networks,

@@ -293,7 +293,7 @@ def diagnose(
         Responses, for the curves of learning. The network has no bias: centre them.
     times : array_like, shape (T,), optional
         Times >= 0, in increasing order, of the gradient flow; by default 60 from before the norm to
-        after group 3, in units in which the mean of |x|^2 is d.
+        after group 3, in units in which the mean of :math:`|x|^2` is d.
 
     Returns
     -------
