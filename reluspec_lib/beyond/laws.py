@@ -6,7 +6,7 @@ products, and with them the spectrum, do.
 ==================== =========================================================================
 :func:`matrix`       J in closed form for x ~ N(mean, covariance)
 :func:`norms`        squared norms of the limit functions for independent, alike coordinates
-:func:`even_bound`   what no even function but the first exceeds, for a law with x and -x alike
+:func:`even_bound`   what no more than d + 1 eigenvalues exceed, and only one even function
 :func:`turning`      how many units change sign on a sphere that is off the origin
 ==================== =========================================================================
 """
@@ -197,16 +197,17 @@ def norms(d: int, values: ArrayLike, weights: ArrayLike | None = None) -> Norms:
 def even_bound(covariance: ArrayLike) -> float:
     r"""Return a bound for all even eigenfunctions but the first, for laws with x and -x alike.
 
-    .. math:: \mu_2 \le \frac{d}{4 (2d + 1)}\, \sigma_1
+    .. math:: \mu_2 \le \frac14 \Big(1 - \frac2\pi\Big) \sigma_1
 
-    with the largest eigenvalue :math:`\sigma_1` of the covariance. The coordinate along an
-    eigenvector of the covariance has exactly a quarter of its variance :math:`\sigma_l`: with
-    :math:`\sigma_l > \frac{d}{2d + 1} \sigma_1` it comes before all these.
+    with the largest eigenvalue :math:`\sigma_1` of :math:`\mathbb{E}\, x x^\top`. The coordinate
+    along an eigenvector has exactly a quarter of its variance :math:`\sigma_l`: with
+    :math:`\sigma_l > (1 - \frac2\pi) \sigma_1` it comes before all these. For every law, alike or
+    not, at most d + 1 eigenvalues exceed the bound.
 
     Parameters
     ----------
     covariance : array_like, shape (d, d)
-        Symmetric and positive semidefinite.
+        Second moments of the inputs, symmetric and positive semidefinite.
 
     Returns
     -------
@@ -223,11 +224,10 @@ def even_bound(covariance: ArrayLike) -> float:
 
     Examples
     --------
-    >>> even_bound([[1.0, 0.0], [0.0, 1.0]])
-    0.1
+    >>> round(even_bound([[1.0, 0.0], [0.0, 1.0]]), 4)
+    0.0908
     """
-    values = _spectrum(covariance, None)[0]
-    return float(values[-1]) * len(values) / (8 * len(values) + 4)
+    return (1 - 2 / math.pi) / 4 * float(_spectrum(covariance, None)[0][-1])
 
 
 def turning(r: int, radius: float, distance: float) -> float:

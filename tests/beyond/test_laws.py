@@ -209,11 +209,21 @@ def test_wrong_coordinates_are_refused(arguments, message):
 # --- even functions, units that turn
 
 
-def test_points_on_the_axes_of_a_plane_come_close_to_the_bound():
-    bound = laws.even_bound(np.diag([0.2, 0.5]))
-    assert bound == pytest.approx(0.5 * 2 / 20, rel=1e-14)
+def test_points_on_the_axes_attain_the_bound():
     # x = +-e_1, +-e_2: the even kernel is 1/4 at one axis and 1/(2 pi) between the two.
-    assert bound * 0.9 < 1 / 8 - 1 / (4 * math.pi) < bound
+    expected = 1 / 8 - 1 / (4 * math.pi)
+    assert laws.even_bound(np.diag([0.5, 0.5])) == pytest.approx(expected, rel=1e-14)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    covariance = turn @ np.diag([0.2, 0.5]) @ turn.T
+    assert laws.even_bound(covariance) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_no_more_than_one_and_the_coordinates_exceed_it(shift):
+    x = rng(10).standard_t(2, (80, 4)) + shift
+    x = np.linalg.solve(np.linalg.cholesky(x.T @ x / 80), x.T).T  # second moments 1
+    values = np.linalg.eigvalsh(fisher.matrix(x.T) / 80)  # the kernel on the points
+    assert values[-6] < laws.even_bound(x.T @ x / 80) < 0.25 < values[-4]
 
 
 @pytest.mark.parametrize("covariance", [[1.0], [[1.0, 2.0]], [[-1.0]], [[0.0, 1], [0, 0]]])
