@@ -59,7 +59,7 @@ class Ladder(ByValue):
     _functions: Array
 
     def functions(self, r: ArrayLike) -> Array:
-        """Return the radial eigenfunctions of mean square 1 at lengths r, shape (rungs, *r.shape).
+        """Return the radial eigenfunctions of mean square 1 at lengths r: (rungs,) + r.shape.
 
         Of those of the same radial eigenvalue only the span is determined. They are continued from
         the nodes by interpolation.

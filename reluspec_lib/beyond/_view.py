@@ -89,8 +89,8 @@ class View(ByValue):
         Principal angles in degrees, increasing, between the leading eigenspace and the span of
         ``"norm"``, of norm and ``"coordinates"``, and of all with ``"group 3"``.
     residuals : dict
-        Root mean square over the vectors of a group of :math:`|J_n v - \theta v|/(\theta |v|)`, with
-        theta the Rayleigh quotient.
+        Root mean square over the vectors of a group of
+        :math:`|J_n v - \theta v|/(\theta |v|)`, with theta the Rayleigh quotient.
     tilt : float
         Angle in degrees between the norm and the leading eigenvector in the limit of wide networks,
         by the Gram matrix of the limit functions.
