@@ -82,20 +82,27 @@ def sgd(
     zeta = _spread_of_lengths(d, lengths)
     degrees = sorted({*power, 0, 1, *(range(2, _FOLLOWED + 1, 2) if d > 1 else ())})
     values, traces = _equivalent.levels(d, degrees)
-    kept = 1 - 2 * step * values + step**2 * (1 - 1 / batch) * values**2
-    fed = step**2 / batch * traces * values
+    moved = step * values
+    # Above the stable step all of this may overflow.
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = 1 - 2 * moved + (1 - 1 / batch) * moved**2
+        fed = moved * (step / batch * traces)
+        from_noise = np.square(noise) * fed
     # The last entry of the state is 1, so that noise is part of one matrix.
     update = np.zeros((len(degrees) + 1,) * 2)
     update[:-1, :-1] = np.diag(kept) + zeta * fed[:, None]
-    update[:-1, -1], update[-1, -1] = noise**2 * fed, 1
+    update[:-1, -1], update[-1, -1] = from_noise, 1
     state = np.array([*(power.get(k, 0.0) for k in degrees), 1.0])
+    # Nothing is learned at an eigenvalue 0, and without target and noise all stays at 0.
+    moving = np.append((values > 0) & bool(noise or state[:-1].any()), False)
     risks, before = [], 0
     for count in counts:
-        # Above the stable step it overflows. No entry is negative, for on the diagonal what is kept
-        # and what is fed are together at least (1 - eta lambda)^2: so NaN is 0 times infinity.
+        # No entry is negative, for on the diagonal what is kept and what is fed are together at
+        # least (1 - eta lambda)^2: so NaN comes of infinity alone, which soon feeds all that moves.
         with np.errstate(over="ignore", invalid="ignore"):
             many = np.linalg.matrix_power(update, int(count) - before)
-            state = np.nan_to_num(many @ state, nan=np.inf, posinf=np.inf)
+            later = np.nan_to_num(many @ state, nan=np.inf, posinf=np.inf)
+        state = np.where(moving, later, state)
         risks.append(state[:-1])
         before = int(count)
     shape = np.shape(steps)
@@ -143,6 +150,8 @@ def stable_step(d: int, batch: int, *, lengths: bool = True) -> float:
     if batch == 1:
         return linear
     pole = 2 / ((1 - 1 / batch) * largest) * (1 - 1e-15)
+    if pole < linear and excess(pole) <= 0:  # batches so large that the root is the pole, rounded
+        return pole
     return float(optimize.brentq(excess, 0.0, min(linear, pole), xtol=1e-300))
 
 

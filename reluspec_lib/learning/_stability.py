@@ -18,6 +18,8 @@ __all__ = ["bound", "check_step", "largest_step", "minibatch_square", "populatio
 _BLOCK = 250_000
 # Eigenvalues of J beside the largest: below, the matrix of one input is rounding.
 _LOST = 1e-10
+# Sizes whose fourth powers are numbers.
+_SMALLEST, _LARGEST = 1e-75, 1e75
 
 
 def largest_step(
@@ -120,7 +122,8 @@ def minibatch_square(W: ArrayLike, batch: int) -> Array:
     Raises
     ------
     ValueError
-        If an argument has a wrong shape or is outside its range.
+        If an argument has a wrong shape or is outside its range, for W the one in which fourth
+        powers neither overflow nor underflow.
 
     Examples
     --------
@@ -129,6 +132,10 @@ def minibatch_square(W: ArrayLike, batch: int) -> Array:
     """
     batch = check_count("batch", batch)
     _, W, scale = checked_weights(W)
+    if not _SMALLEST < scale < _LARGEST:
+        raise ValueError(
+            f"W must have its largest entry between 1e-75 and 1e75 in size, got about {scale:.3g}"
+        )
     square = np.zeros((W.shape[1],) * 2)
     on = np.flatnonzero(np.linalg.norm(W, axis=0) > 0)
     if len(on):

@@ -436,6 +436,22 @@ def test_the_exact_step_of_no_feature_is_infinite_and_a_zero_unit_does_not_count
     assert not dynamics.minibatch_square(np.zeros((2, 3)), 2).any()
 
 
+def test_one_unit_alone_needs_its_fourth_moment_and_copies_share_it():
+    # E ReLU^4 = 3/2 and E ReLU^2 = 1/2: 3 |w|^2 for batches of one, and n times that for n copies.
+    W = np.array([[0.6], [0.8], [1.2]])
+    for copies in (1, 2, 5):
+        many, needed = np.repeat(W, copies, axis=1), 3 * copies * np.sum(W**2)
+        step = dynamics.largest_step(many, batch=1, exact=True)
+        assert 2 / step == pytest.approx(needed, rel=1e-12)
+    assert dynamics.largest_step([[1.0, -1.0]], batch=1, exact=True) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_fourth_powers_that_are_no_numbers_are_refused(size):
+    with pytest.raises(ValueError, match=r"^W must have its largest entry between 1e-75 and 1e75"):
+        dynamics.minibatch_square([[size]], 2)
+
+
 @pytest.mark.parametrize("block", [1, 100, 10**9])
 def test_the_bound_for_one_input_does_not_depend_on_blocks_or_scale(block, monkeypatch):
     W = sample_weights(4, 30, rng())

@@ -311,6 +311,23 @@ def test_below_the_stable_step_the_risk_is_bounded_and_above_it_is_not(d, batch,
     assert sum(above.values())[1] == np.inf
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("step", [1e9, 1e200])
+def test_what_is_not_learned_stays_finite_when_the_rest_overflows(step, batch):
+    found = sgd(5, {1: 1.0, 3: 0.5}, 0.1, step, batch, [0, 1, 10**6])
+    np.testing.assert_array_equal(found[3], 0.5)
+    assert found[1][-1] == found[2][-1] == np.inf
+    assert sgd(5, {1: 1.0}, 1e200, 0.1, batch, 3)[1] == np.inf
+    nothing = sgd(5, {1: 0.0}, 0.0, step, batch, 10**6)
+    assert not any(risk.any() for risk in nothing.values())
+
+
+@pytest.mark.parametrize("d", [1, 2, 50])
+def test_with_huge_batches_the_stable_step_is_that_of_all_inputs(d):
+    limit = 2 / harmonics.eigenvalue(d, 0)
+    assert stable_step(d, 10**30) == pytest.approx(limit, rel=1e-14)
+
+
 # --- the flow
 
 
