@@ -22,7 +22,7 @@ __all__ = ["STAGES", "Stage", "main", "verdict", "verify"]
 PYTHON = sys.executable
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--tb=short", "--color=no"]
 HEARTBEAT = 30.0  # seconds between signs of life where the output is not a terminal
-BUILT = ["tests/pages/test_pages.py", "tests/pages/test_browser.py"]
+BUILT = [f"tests/pages/test_{name}.py" for name in ("pages", "browser", "live")]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ STAGES = (
     Stage(
         "browser",
         "pytest: the pages in Chromium, wide and on a phone, light and dark",
-        [[*PYTEST, "-n", "2", BUILT[1]]],
+        [[*PYTEST, "-n", "2", *BUILT[1:]]],
         needs=("book",),
         pytest=True,
         may_skip=True,
