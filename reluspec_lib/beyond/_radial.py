@@ -188,17 +188,37 @@ def _product_moment(
     half = np.diff(ends)[:, None] / 2
     t = (ends[:-1, None] + half * (1 + points)).ravel()
     size = np.abs(t)
-    with np.errstate(all="ignore"):
-        density = order * np.log(size / 2) + np.log(special.kve(order, size)) - size
+    density = order * np.log(size / 2) + _log_bessel(order, size)
     density -= math.lgamma(d / 2) + math.log(math.pi) / 2
     with np.errstate(all="ignore"):
         values = np.abs(np.asarray(activation(scale * t), dtype=np.float64))
         logarithm = power * np.log(values) + density + np.log((half * gauss).ravel())
     logarithm[np.isnan(logarithm)] = -math.inf if np.isfinite(values).all() else math.inf
     top = float(logarithm.max())
+    if top == -math.inf:  # the function 0
+        return 0.0, 0.0
     if not math.isfinite(top):
         return math.inf, 1.0
     parts = np.exp(logarithm - top)
     share = float(parts[size > farthest * (1 - 1 / _GROWTH_PIECES)].sum() / parts.sum())
     with np.errstate(over="ignore"):
         return float(np.exp(top) * parts.sum()), share
+
+
+def _log_bessel(order: float, t: Array) -> Array:
+    """Return log K_order(t), by Debye's expansion where K overflows (at large orders)."""
+    with np.errstate(all="ignore"):
+        logarithm: Array = np.log(special.kve(order, t)) - t
+    far = ~np.isfinite(logarithm)
+    if far.any():
+        z = t[far] / order
+        root = np.sqrt(1 + z * z)
+        p = 1 / root
+        first = (3 * p - 5 * p**3) / 24
+        second = (81 * p**2 - 462 * p**4 + 385 * p**6) / 1152
+        third = (30375 * p**3 - 369603 * p**5 + 765765 * p**7 - 425425 * p**9) / 414720
+        series = 1 - first / order + second / order**2 - third / order**3
+        exponent = root + np.log(z) - np.log1p(root)
+        logarithm[far] = np.log(series) + np.log(math.pi / (2 * order * root)) / 2
+        logarithm[far] -= order * exponent
+    return logarithm

@@ -20,7 +20,7 @@ __all__ = ["Series"]
 
 _TERMS = 512
 # On the line: pieces to this radius, which shrink towards kinks and 0, where an activation turns
-# that has a long pre-activation.
+# that has a long pre-activation, in a width of one over its length.
 _NODES = 20
 _FAR = 20.0
 _FAR_PIECES = 80
@@ -32,11 +32,12 @@ _TOLERANCE = 1e-9
 # Two quadratures in the plane that differ by more say that there are kinks that were not named.
 _SMOOTH = 1e-7
 _TAIL = 1e-13
-# In the plane: pieces of this length to this radius, and around a place where the inner integral
-# turns quickly, in units of the width there.
+# In the plane: so many ends of pieces to this radius, and around a place where the inner integral
+# turns quickly, in units of the width there. Further out the pieces grow by this factor.
 _RADIUS = 9.0
 _PIECES = 10
 _AROUND = np.array([-6.0, -2, 0, 2, 6])
+_GROWING = 4.0
 
 
 class Series:
@@ -87,7 +88,7 @@ class Series:
                 for n, row in enumerate(_hermite(z)):
                     terms[k, n] = row @ part
         else:  # all lengths share their nodes
-            z, weight = self._nodes(1.0)
+            z, weight = self._nodes(float(self.lengths.max()))
             basis = np.array(list(_hermite(z)))
             for start in range(0, len(self.lengths), _AT_ONCE):
                 some = slice(start, start + _AT_ONCE)
@@ -98,9 +99,10 @@ class Series:
         return squares, terms
 
     def _nodes(self, a: float) -> tuple[Array, Array]:
-        """Return nodes and weights of the standard Gaussian for the function at length a."""
+        """Return nodes and weights of the standard Gaussian for the function at lengths up to a."""
         places = np.append(self.kinks / a, 0.0) if a else np.zeros(1)
         ends = [np.linspace(-_FAR, _FAR, _FAR_PIECES + 1), np.add.outer(places, _NEAR).ravel()]
+        ends.append(_around(places, 1 / a if a else 1.0))
         return _pieces(np.unique(np.concatenate(ends)), _NODES, _FAR)
 
     def _check_growth(self, a: float) -> None:
@@ -138,21 +140,35 @@ class Series:
         a, b = float(self.lengths[i]), float(self.lengths[j])
         width = math.sqrt(gap * (2 - gap))
         ends = np.linspace(-_RADIUS, _RADIUS, _PIECES)
-        turns = self.kinks / (b * cosine) if b else self.kinks[:0]
-        own = self.kinks / a if a else self.kinks[:0]
-        z, weight = _pieces(
-            np.concatenate([ends, own, np.add.outer(turns, width * _AROUND).ravel()]), nodes
-        )
+        turning = np.append(self.kinks, 0.0)
+        every = [ends]
+        if a:
+            every.append(_around(turning / a, 1 / a))
+        if b:
+            turns = turning / (b * cosine)
+            every.append(np.add.outer(turns[:-1], width * _AROUND).ravel())
+            every.append(_around(turns, max(width, 1 / b)))
+        z, weight = _pieces(np.concatenate(every), nodes)
         if width:
-            inner = (
-                (self.kinks - b * cosine * z[:, None]) / (b * width) if b else np.empty((len(z), 0))
-            )
-            every = np.concatenate([np.broadcast_to(ends, (len(z), len(ends))), inner], axis=1)
-            y, mass = _pieces(every, nodes)
+            inner = np.broadcast_to(ends, (len(z), len(ends)))
+            if b:
+                turns = (turning - b * cosine * z[:, None]) / (b * width)
+                inner = np.concatenate([inner, _around(turns, 1 / (b * width))], axis=1)
+            y, mass = _pieces(inner, nodes)
             other = (self.function(b * (cosine * z[:, None] + width * y)) * mass).sum(axis=1)
         else:
             other = self.function(b * cosine * z)
         return float((self.function(a * z) * weight) @ other)
+
+
+def _around(places: Array, width: float) -> Array:
+    """Return these places, along the last axis, with ends around them that grow from this width."""
+    if width >= 1:
+        return places
+    steps = width * _GROWING ** np.arange(math.ceil(math.log(1 / width, _GROWING)))
+    around = np.concatenate([[0.0], steps, -steps])
+    ends: Array = np.add.outer(places, around).reshape(*places.shape[:-1], -1)
+    return ends
 
 
 def _pieces(ends: Array, nodes: int, radius: float = _RADIUS) -> tuple[Array, Array]:

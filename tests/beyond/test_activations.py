@@ -160,6 +160,19 @@ def test_eigenvalues_on_the_sphere_are_means_over_lengths():
     assert found == pytest.approx(squares @ chi / chi.sum(), rel=1e-8)
 
 
+@pytest.mark.parametrize("d", [60, 100, 10_000])
+def test_large_dimensions(d):
+    # E cos(c g.x)^2 by the characteristic function of g.x.
+    scale = 1 / math.sqrt(d)
+    expected = (1 + (1 + 4 * scale**2) ** (-d / 2)) / 2
+    assert activations.second_moment("cos", d, scale=scale) == pytest.approx(expected, rel=1e-9)
+    assert activations.eigenvalue("gelu", d, 1) == pytest.approx(0.25, rel=1e-10)
+
+
+def test_the_function_zero_has_the_eigenvalue_zero():
+    assert activations.eigenvalue(activations.Activation(np.zeros_like), 3, 0) == 0
+
+
 # --- limits
 
 
@@ -202,6 +215,18 @@ def test_second_moments_of_smooth_activations(activation, a, b, rho):
     act = activations.named(activation)
     expected = in_plane(act, a, b, rho)
     assert float(activations.kernel(act, a, b, rho)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gelu", "erf", "step"])
+@pytest.mark.parametrize("a, b", [(5, 5), (50, 30), (1e3, 2e4)])
+@pytest.mark.parametrize("rho", [-1.0, -0.99, 0.9999, 1 - 1e-9])
+def test_long_columns_that_are_nearly_parallel(name, a, b, rho):
+    # A plain function goes to the series and the plane, the named one to its closed form.
+    named = activations.named(name)
+    plain = activations.Activation(named.function, kinks=named.kinks)
+    size = np.sqrt(activations.kernel(named, a, a, 1) * activations.kernel(named, b, b, 1))
+    expected = activations.kernel(named, a, b, rho)
+    assert abs(activations.kernel(plain, a, b, rho) - expected) <= 2e-9 * size
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 1.5, 2, 3, 4])
