@@ -95,7 +95,8 @@ class View(ByValue):
         Angle in degrees between the norm and the leading eigenvector in the limit of wide networks,
         by the Gram matrix of the limit functions.
     late : int
-        Principal directions of the data that are learned later than the mean function of group 3.
+        Principal directions, of the second moments about 0, that are learned later than the mean
+        function of group 3.
     curves : Curves or None
         How responses are learned, where there are some.
     noise : float or None
@@ -204,7 +205,7 @@ def view(name: str, x: Array, W: Array, y: Array | None, times: Array) -> View:
         angles=_angles(V, values, vectors, columns),
         residuals=residuals,
         tilt=float(np.degrees(np.arccos(min(abs(first), 1.0)))),
-        late=int((variances / 4 < harmonics.eigenvalue(d, 2)).sum()),
+        late=int((np.linalg.eigvalsh(x.T @ x / n) / 4 < harmonics.eigenvalue(d, 2)).sum()),
         curves=curves,
         noise=noise,
         signal=signal,

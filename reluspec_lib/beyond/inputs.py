@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "Diagnosis", "View", "diagnose", "expected_shares", "mixing_angle"]
 
-# The groups can be used where the mean squared cosine between norm and coordinates on one side and
-# the leading eigenspace on the other is at least this: a root-mean-square angle of 18 degrees.
+# The groups can be used where the mean squared cosine between the leading eigenspaces and the norm,
+# and norm and coordinates, is at least this: a root-mean-square angle of 18 degrees; and where the
+# eigenvalues of the coordinates are 1/4 up to this factor: an exponential exp(-2 t/4) is then wrong
+# by 1/4 at most.
 USABLE = 0.9
+FACTOR = 2.0
 
 # From this angle in degrees between the norm and the first eigenvector on, an offset is large.
 LARGE_ANGLE = 10.0
@@ -221,8 +224,9 @@ class Diagnosis(ByValue):
         list of str
             By the rule: centre, where the offset alone turns the first eigenvector by more than 10
             degrees; whiten, where a principal direction is learned later than group 3, or where the
-            groups are not usable without; use the groups, where the overlap of norm and coordinates
-            with the leading eigenspace is 0.9 or more.
+            groups are not usable without; use the groups, where the overlaps of the norm, and of
+            norm and coordinates, with the leading eigenspaces are 0.9 or more, and the eigenvalues
+            of the coordinates from 1/8 to 1/2.
         """
         said = []
         angle = mixing_angle(self.d, min(self.raw.offset, 1.0))
@@ -257,8 +261,10 @@ class Diagnosis(ByValue):
 
 
 def usable(one: View) -> bool:
-    """Return whether norm and coordinates span the leading eigenspace of a view, nearly."""
-    return one.overlaps.get("coordinates", 0.0) >= USABLE
+    """Return whether norm and coordinates are the leading eigenspaces of a view, nearly."""
+    overlaps, steps = one.overlaps, 4 * one.eigenvalues[1 : 1 + one.d]
+    spans = all(overlaps.get(name, 0.0) >= USABLE for name in GROUPS[:2])
+    return bool(spans and steps[0] <= FACTOR and steps[-1] >= 1 / FACTOR)
 
 
 def _cell(value: Any) -> str:

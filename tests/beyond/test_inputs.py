@@ -99,7 +99,7 @@ def test_a_view_against_plain_numpy(n, m, name):
     )
     first = np.linalg.svd(F, full_matrices=False)[2][0]
     assert one.tilt == pytest.approx(math.degrees(math.acos(abs(first[0]))), abs=1e-6)
-    assert one.late == (np.linalg.eigvalsh(covariance) < 4 * harmonics.eigenvalue(D, 2)).sum()
+    assert one.late == (np.linalg.eigvalsh(z.T @ z / n) < 4 * harmonics.eigenvalue(D, 2)).sum()
 
 
 def test_blocks_of_rows_add_up(monkeypatch):
@@ -284,14 +284,29 @@ def test_table_records_and_advice():
 
 
 def test_advice_where_the_coordinates_are_no_eigenspace():
-    x = rng(0).standard_normal((80, 12)) * np.geomspace(1, 0.45, 12)
-    found = inputs.diagnose(x, 40, 1)
+    x = rng(0).standard_normal((80, 12)) * np.geomspace(1, 0.3, 12)
+    found = inputs.diagnose(x, 400, 1)
     assert found.centred.late == 0
     assert found.centred.overlaps["coordinates"] < 0.9
     assert "whiten: the coordinates are not an eigenspace of the centred data" in found.advice()
     assert found.advice()[-1] == "the groups can be used: whitened"
     fewer = inputs.diagnose(x[:40], 40, 1)
     assert fewer.advice()[-1] == "the groups cannot be used, whatever is done first"
+
+
+@pytest.mark.parametrize(
+    "variances, mean, m",
+    [([2.8, 0.4, 0.4, 0.4], 0, 600), ([1, 1, 1, 1], [0.7, 0, 0, 0], 600), ([1, 1, 1, 1], 0, 20)],
+)
+def test_the_span_alone_does_not_make_the_groups_usable(variances, mean, m):
+    """Unequal coordinates, an offset, few units: the ideal curve is wrong, the span is right."""
+    x = rng(3).standard_normal((1500, 4)) * np.sqrt(variances) + mean
+    found = inputs.diagnose(x, m, 1, x[:, 0] - x[:, 0].mean())
+    one = found.raw
+    assert one.overlaps["coordinates"] > 0.9
+    assert np.abs(one.curves.ideal - one.curves.network).max() > 0.1
+    assert not found.records()[0]["usable"]
+    assert "raw" not in found.advice()[-1]
 
 
 def test_the_figure_has_the_spectra_and_the_curves():
