@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from sphinx.util.docutils import SphinxDirective
 
 SOURCES = Path(__file__).parent.parent / "_live"
 BOKEH = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+OUTSIDE = re.compile(r"""(["'`])https://(?:cdn\.jsdelivr\.net|maps\.googleapis)[^"'`]*\1""")
 SCRIPTS = ("bokeh.min.js", "formulas.js", "figures.js")
 
 # The colours of the groups in every figure of the book, which read on light and dark paper.
@@ -279,8 +281,11 @@ def copy_scripts(app: Sphinx) -> None:
         return
     target = Path(app.outdir) / "_static" / "live"
     target.mkdir(parents=True, exist_ok=True)
-    for path in (BOKEH, *SOURCES.iterdir()):
+    for path in SOURCES.iterdir():
         shutil.copyfile(path, target / path.name)
+    # Glyphs that the book does not have would load scripts of other hosts.
+    script = BOKEH.read_text(encoding="utf-8")
+    (target / BOKEH.name).write_text(OUTSIDE.sub('""', script), encoding="utf-8")
 
 
 def add_scripts(app: Sphinx, page: str, template: str, context: Any, doctree: Any) -> None:

@@ -62,10 +62,11 @@ def check_order(given, found):
     values = np.array([harmonics.eigenvalue(d, k) for k in range(3)])
     kept = 1 - given["step"] * values
     with np.errstate(over="ignore"):  # too large a step
-        yield found["curves"], powers[:, None] * kept[:, None] ** (2 * np.array(found["steps"]))
+        curves = powers[:, None] * kept[:, None] ** (2 * np.array(found["steps"]))
+        learned = np.sqrt(powers / values) * (1 - kept ** given["time"])
+    yield found["curves"], curves
     x = np.zeros((len(found["places"]), d))
     x[:, :2] = found["places"]
-    learned = np.sqrt(powers / values) * (1 - kept ** given["time"])
     parts = [group.limit(x, [0])[:, 0] for group in members]
     yield found["surface"], learned @ parts
 
