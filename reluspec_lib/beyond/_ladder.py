@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,23 +17,24 @@ from reluspec_lib.beyond._named import named
 from reluspec_lib.harmonics import _check_degree
 
 __all__ = [
-    "NODES",
     "Ladder",
     "check_lengths",
     "checked",
     "eigenvalue",
     "ladder",
     "on_sphere",
+    "over_lengths",
     "second_moment",
 ]
 
-# Sizes of the Gauss rules that are compared; the middle one is good for integrals.
+# Sizes of the Gauss rules that are compared.
 _COUNTS = (32, 48, 96)
-NODES = _COUNTS[1]
-# Differences of radial eigenvalues, relative to the root of the second moment: enough, and the
-# largest accepted.
+# Differences between two rules, relative to the root of the second moment for radial eigenvalues:
+# enough, and the largest accepted.
 _TOLERANCE = 1e-12
 _ACCEPTED = 1e-6
+# The same for a mean over lengths, which has a kink where the activation has one apart from 0.
+_ACCEPTED_MEAN = 2e-5
 # Radial eigenvalues below this are rounding.
 _ROUNDING = 4e-15
 _MOST_RUNGS = 12
@@ -210,8 +212,12 @@ def on_sphere(
     if isinstance(act, Homogeneous):
         unit = _radial.homogeneous_coefficient(act, d, k) * (scale * length) ** act.power
         return float(unit**2 * _radial.length_moment(d, 2 * act.power))
-    t, weight = _radial.chi(d, NODES)
-    return float(weight @ _radial.coefficients(act, d, k, scale * length * t) ** 2)
+    size = _radial.second_moment(act, d, scale)
+    return float(
+        over_lengths(
+            lambda t, w: w @ _radial.coefficients(act, d, k, scale * length * t) ** 2, d, size
+        )
+    )
 
 
 def second_moment(activation: Activation | str, d: int, *, scale: float = 1.0) -> float:
@@ -238,6 +244,24 @@ def second_moment(activation: Activation | str, d: int, *, scale: float = 1.0) -
     """
     act, d, _, scale = checked(activation, d, 0, scale)
     return _radial.second_moment(act, d, scale)
+
+
+def over_lengths(mean: Callable[[Array, Array], Array], d: int, size: float) -> Array:
+    """Return a mean over the chi law, given its nodes and weights, once two rules agree."""
+    before, error, found = np.array(math.inf), math.inf, np.zeros(1)
+    for count in _COUNTS:
+        found = np.asarray(mean(*_radial.chi(d, count)))
+        error = float(np.abs(found - before).max())
+        allowed = max(size, float(np.abs(found).max()))
+        if error <= _TOLERANCE * allowed:
+            break
+        before = found
+    if not error <= _ACCEPTED_MEAN * allowed:
+        raise ValueError(
+            "activation must be smooth between its kinks, and turn slowly at the lengths given; "
+            f"two rules for the mean over the lengths of weights differ by {error:.2g}"
+        )
+    return found
 
 
 def check_lengths(name: str, value: ArrayLike) -> Array:

@@ -152,7 +152,8 @@ def second_moment(activation: Activation, d: int, scale: float) -> float:
         alpha = activation.power
         square = activation.even**2 + activation.odd**2
         unit = length_moment(d, 2 * alpha) * length_moment(1, 2 * alpha)
-        return square * unit * scale ** (2 * alpha)
+        moment: float = square * unit * scale ** (2 * alpha)
+        return moment
     return _product_moment(activation, d, scale, 2)[0]
 
 

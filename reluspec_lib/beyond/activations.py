@@ -22,13 +22,13 @@ from reluspec_lib._validation import Array, check_inputs, check_interval, check_
 from reluspec_lib.beyond import _radial
 from reluspec_lib.beyond._activation import Activation, Homogeneous
 from reluspec_lib.beyond._ladder import (
-    NODES,
     Ladder,
     check_lengths,
     checked,
     eigenvalue,
     ladder,
     on_sphere,
+    over_lengths,
     second_moment,
 )
 from reluspec_lib.beyond._named import (
@@ -138,7 +138,7 @@ def radial(
     r : array_like
         Lengths of inputs, 0 or more.
     power, scale : float
-        a >= 0 and c > 0.
+        a from 0 to 20, and c > 0.
 
     Returns
     -------
@@ -156,13 +156,18 @@ def radial(
     """
     act, d, k, scale = checked(activation, d, k, scale)
     lengths, power = check_lengths("r", r), check_number("power", power, minimum=0)
+    if power > 20:
+        raise ValueError(f"power must be from 0 to 20, got {power:g}")
     if isinstance(act, Homogeneous):
         unit = _radial.homogeneous_coefficient(act, d, k) * scale**act.power
         found = unit * _radial.length_moment(d, power + act.power) * lengths**act.power
     else:
-        t, weight = _radial.chi(d, NODES)
-        found = _radial.coefficients(act, d, k, scale * lengths[..., None] * t) @ (
-            weight * t**power
+        found = over_lengths(
+            lambda t, w: (
+                _radial.coefficients(act, d, k, scale * lengths[..., None] * t) @ (w * t**power)
+            ),
+            d,
+            _radial.length_moment(d, 2 * power) ** 0.5 * second_moment(act, d, scale=scale) ** 0.5,
         )
     return found if np.ndim(found) else float(found)
 

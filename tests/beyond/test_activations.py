@@ -357,6 +357,8 @@ def test_wrong_arguments_are_named():
         activations.eigenvalue("gelu", 3, 0, -1)
     with refused(r"rungs must be an integer in 1 \.\.\. 12"):
         activations.ladder("gelu", 3, 0, 13)
+    with refused("power must be from 0 to 20"):
+        activations.radial("gelu", 3, 0, 1.0, power=600)
     with refused("scale must be a positive"):
         activations.ladder("gelu", 3, 0, scale=0)
     with refused("s must be >= 0"):
@@ -383,5 +385,18 @@ def test_wrong_values_are_named(function):
 
 
 def test_kinks_that_are_not_named_are_found():
-    with refused("smooth between its kinks"):
-        fisher.matrix(np.eye(2), activation=activations.Activation(lambda t: np.sign(t - 0.3)))
+    jump = activations.Activation(lambda t: np.sign(t - 0.3))
+    for found in (
+        lambda: fisher.matrix(np.eye(2), activation=jump),
+        lambda: activations.ladder(jump, 3, 0),
+        lambda: activations.on_sphere(jump, 3, 0),
+        lambda: activations.radial(jump, 3, 1, 2.0),
+    ):
+        with refused("smooth between its kinks"):
+            found()
+
+
+def test_a_turn_that_the_rules_for_lengths_miss_is_refused():
+    # E tanh(1000 Z)^2 is 1 - 0.0008, which no Gauss rule of the half-normal law sees.
+    with refused("turn slowly"):
+        activations.on_sphere("tanh", 1, 1, scale=1000.0)
