@@ -61,14 +61,14 @@ def check_order(given, found):
     powers = np.array([given[group.name] for group in members])
     values = np.array([harmonics.eigenvalue(d, k) for k in range(3)])
     kept = 1 - given["step"] * values
-    with np.errstate(over="ignore"):  # too large a step
-        curves = powers[:, None] * kept[:, None] ** (2 * np.array(found["steps"]))
-        learned = np.sqrt(powers / values) * (1 - kept ** given["time"])
-    yield found["curves"], curves
     x = np.zeros((len(found["places"]), d))
     x[:, :2] = found["places"]
-    parts = [group.limit(x, [0])[:, 0] for group in members]
-    yield found["surface"], learned @ parts
+    with np.errstate(all="ignore"):  # too large a step
+        curves = powers[:, None] * kept[:, None] ** (2 * np.array(found["steps"]))
+        learned = np.sqrt(powers / values) * (1 - kept ** given["time"])
+        surface = learned @ [group.limit(x, [0])[:, 0] for group in members]
+    yield found["curves"], curves
+    yield found["surface"], surface
 
 
 def check_width(given, found):
