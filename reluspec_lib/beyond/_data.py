@@ -17,6 +17,9 @@ __all__ = ["check_data", "check_responses", "prepared"]
 _CONSTANT = 1e-12
 _DEPENDENT = 1e-10
 
+# Entries of a mixed table that numpy would turn into floats and that are none.
+_NO_NUMBERS = (str, bytes, complex, np.datetime64, np.timedelta64)
+
 # Names that a message lists before it says how many more there are.
 _LISTED = 5
 
@@ -34,7 +37,7 @@ def check_data(x: Any) -> Array:
     if values.dtype.kind not in "biuf":
         values = _numeric(values, names)
     with np.errstate(invalid="ignore"):
-        missing = ~np.isfinite(values).all(axis=0) if values.dtype.kind == "f" else np.zeros(d)
+        missing = np.asarray(~np.isfinite(values).all(axis=0))
     if missing.any():
         raise ValueError(
             f"x must be finite, got NaN or infinity in {_listed(names, missing)}; fill such "
@@ -80,6 +83,9 @@ def check_responses(y: Any, n: int) -> Array:
         raise ValueError(f"y must have shape ({n},), one per row of x, got {responses.shape}")
     if not responses.any():
         raise ValueError("y must not be 0 everywhere")
+    size = float(np.abs(responses).max())
+    if not 1e-100 < size < 1e100:
+        raise ValueError(f"y must have its largest size from 1e-100 to 1e100, got {size:.3g}")
     return responses
 
 
@@ -122,10 +128,10 @@ def _numeric(values: Array, names: Sequence[Any]) -> Array:
     converted = np.empty(values.shape)
     for j, column in enumerate(values.T):
         try:
-            if any(isinstance(entry, (str, bytes, complex)) for entry in column):
+            if any(isinstance(entry, _NO_NUMBERS) for entry in column):
                 raise TypeError
             converted[:, j] = np.array([np.nan if e is None else e for e in column], np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             wrong[j] = True
     if wrong.any():
         raise ValueError(
@@ -136,7 +142,7 @@ def _numeric(values: Array, names: Sequence[Any]) -> Array:
 
 def _listed(names: Sequence[Any], chosen: Array) -> str:
     """Return the chosen columns by name or position, from 0."""
-    found = [names[j] for j in np.flatnonzero(chosen)]
+    found = [names[int(j)] for j in np.flatnonzero(chosen)]
     more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     kind = "column" if len(found) == 1 else "columns"
     return f"{kind} {', '.join(str(name) for name in found[:_LISTED])}{more}"

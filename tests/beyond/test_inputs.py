@@ -358,6 +358,11 @@ def with_column(values):
         (with_column(lambda x: 2 * x[:, 0]), "linearly independent columns, got rank 2 of 3"),
         (with_column(lambda x: x[:, 0] - x[:, 2] + 4), "got rank 2 of 3 columns after centring"),
         (table(20).astype(str), "x must hold numbers, got others in columns 0, 1, 2; encode"),
+        (table(20).astype("datetime64[s]"), "x must hold numbers, got others in columns 0, 1, 2"),
+        (
+            [[10**400, 1.0], *table(20)[:, :2].tolist()],
+            "x must hold numbers, got others in column 0",
+        ),
         (table(20) + 1j, "x must hold numbers, got others in columns 0, 1, 2; encode"),
         ([[1.0, 2.0], [3.0]], "x must be a table with rows of one length, got ragged rows"),
         (np.ma.masked_less(table(20), 0), "x must have no masked entries; fill them or leave"),
@@ -393,6 +398,9 @@ def test_other_arguments_are_refused():
         inputs.diagnose(x, M, 1, np.ones(19))
     with pytest.raises(ValueError, match="y must not be 0 everywhere"):
         inputs.diagnose(x, M, 1, np.zeros(20))
+    for factor in (1e-200, 1e200):
+        with pytest.raises(ValueError, match="y must have its largest size from 1e-100 to 1e100"):
+            inputs.diagnose(x, M, 1, factor * x[:, 0])
     with pytest.raises(ValueError, match="times"):
         inputs.diagnose(x, M, 1, x[:, 0], times=[-1.0])
     with pytest.raises(ValueError, match="rng must be"):
