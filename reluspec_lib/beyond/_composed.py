@@ -36,7 +36,7 @@ def coefficients(d: int, kmax: int, layers: int) -> Array:
 
     For the degrees 0 to kmax. The product, which may leave the range of floats, is left out.
     """
-    latitude, lengths = _latitudes(d, kmax)
+    latitude, lengths = _latitudes(d, kmax, layers)
     series = _compose(math.pi / 2 - latitude, np.cos(latitude) ** 2 / 2, kmax, layers)
     constant = math.exp(sphere.log_gamma_ratio((d - 1) / 2, 0.5)) / math.sqrt(math.pi)
     # At high dimension the power would multiply the rounding of a cosine that is nearly 1.
@@ -48,15 +48,18 @@ def coefficients(d: int, kmax: int, layers: int) -> Array:
     return np.asarray(found)
 
 
-def _latitudes(d: int, kmax: int) -> tuple[Array, Array]:
+def _latitudes(d: int, kmax: int, layers: int) -> tuple[Array, Array]:
     """Return nodes and weights on the latitudes, from -pi/2 to pi/2, where the weight is."""
     # At latitude b it is c_k(sin b) cos(b)^(d-2+2k), largest at sin b = k/(k+d), about.
     half = min(math.pi / 2, math.asin(kmax / (kmax + d)) + _BAND / math.sqrt(d))
     panels = 2 + math.ceil(half * math.sqrt(d + kmax) / _PANEL)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    size = half / panels
-    upper = ((np.arange(panels)[:, None] + (nodes + 1) / 2) * size).ravel()
-    lengths = np.tile(weights * size / 2, panels)
+    # Many layers send all angles but those of the order of 1/layers to 0: panels halve towards it.
+    halvings = 0.5 ** np.arange(1, 1 + max(0, math.ceil(math.log2(layers / 64))))
+    edges = half / panels * np.concatenate([np.arange(panels), panels - halvings, [panels]])
+    sizes = np.diff(edges)[:, None]
+    upper = (edges[:-1, None] + (nodes + 1) / 2 * sizes).ravel()
+    lengths = (weights * sizes / 2).ravel()
     return np.concatenate([-upper, upper]), np.tile(lengths, 2)
 
 

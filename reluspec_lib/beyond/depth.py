@@ -112,7 +112,7 @@ def eigenvalue(d: int, k: int, layers: int) -> float:
     Notes
     -----
     The sum with multiplicities is d/2 at every depth. Over k it decays like k^-(d+2). Time and
-    memory grow faster than k^2: a second at k = 200, half a minute at k = 1000.
+    memory grow faster than k^2: a second at k = 200, half a minute at k = 1000; and time as L.
 
     Examples
     --------

@@ -53,6 +53,23 @@ def test_eigenvalues_are_the_integrals_that_define_them(d, k, layers):
     assert relative(depth.eigenvalue(d, k, layers), integral(d, k, layers)) < 1e-13
 
 
+@pytest.mark.parametrize("d, k", [(2, 1), (3, 2)])
+def test_eigenvalues_at_hundreds_of_layers(d, k):
+    # Away from angle 0 the kernel is 1 but for the square of 1/layers: panels halve towards 0.
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    edges = np.pi * np.concatenate([[0], 2.0 ** np.arange(-30, 1)])
+    sizes = np.diff(edges)[:, None] / 2
+    angle = (edges[:-1, None] + sizes * (nodes + 1)).ravel()
+    weight = (sizes * weights).ravel() * np.sin(angle) ** (d - 2)
+    t, deep = np.cos(angle), angle
+    for _ in range(700):
+        away = 2 * np.sin(deep / 2) ** 2 - (np.sin(deep) - deep * np.cos(deep)) / np.pi
+        deep = 2 * np.arcsin(np.sqrt(away / 2))
+    polynomial = t if k == 1 else (3 * t**2 - 1) / 2
+    expected = -d / 2 * (2 * np.sin(deep / 2) ** 2 * polynomial) @ weight / weight.sum()
+    assert relative(depth.eigenvalue(d, k, 700), expected) < 1e-11
+
+
 @pytest.mark.parametrize("d", [2, 3, 10, 200])
 def test_one_layer_is_the_network_of_the_paper(d):
     for k in (0, 1, 2, 3, 4, 20):
