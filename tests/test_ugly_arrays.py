@@ -22,6 +22,7 @@ from scipy.sparse.linalg import LinearOperator
 import reluspec_lib
 from helpers import processes
 from reluspec_lib import (
+    activations,
     depth,
     dynamics,
     fisher,
@@ -31,6 +32,8 @@ from reluspec_lib import (
     groups,
     guarantees,
     harmonics,
+    inputs,
+    laws,
     ledger,
     network,
     resolvent,
@@ -157,6 +160,8 @@ def group_cases():
 
 TARGET = targets.limit(groups.NORM, 3)
 LABELS = np.linspace(-1, 1, 5)
+FOURTHS = np.arange(1.0, 5.0) / 4
+ROWS = EIGHTHS[:2, :24].T
 CASES = dict(group_cases()) | {
     "features x": Case("x", lambda x: network.features(x, W), X, 1),
     "features W": Case("W", lambda w: network.features(X, w), W, 1),
@@ -170,6 +175,22 @@ CASES = dict(group_cases()) | {
     "deep forward x": Case("x", lambda x: depth.forward(x, [W, SECOND], Y.T[:7]), X, 1),
     "deep forward V": Case("V", lambda v: depth.forward(X, [W, SECOND], v), Y.T[:7], 1),
     "deep kernel": Case("t", lambda t: depth.kernel(t, 2), POINTS, None, many=True),
+    "activation's coefficient": Case(
+        "s", lambda s: activations.coefficient("tanh", 3, 1, s), FOURTHS, None, many=True
+    ),
+    "activation's radial part": Case(
+        "r", lambda r: activations.radial("tanh", 3, 1, r), FOURTHS, None, many=True
+    ),
+    "activation's limit": Case("x", lambda x: activations.limit("gelu", groups.NORM, x), X, None),
+    "activation's kernel": Case(
+        "a", lambda a: activations.kernel("erf", a, 0.5, 0.25), FOURTHS, None, many=True
+    ),
+    "diagnosis": Case(
+        "x", lambda x: inputs.diagnose(x, 20, 5, times=[1.0]).raw.eigenvalues, ROWS, None
+    ),
+    "normal law W": Case("W", laws.matrix, W, 2),
+    "norms of a law": Case("values", lambda v: np.array(laws.norms(3, v)), FOURTHS, 2),
+    "bound of a law": Case("covariance", laws.even_bound, np.diag([1.0, 0.5, 0.25]), 1),
     "matrix": Case("W", fisher.matrix, W, 2),
     "matvec W": Case("W", lambda w: fisher.matvec(w, V), W, 2),
     "matvec V": Case("V", lambda v: fisher.matvec(W, v), V, 1),
@@ -476,6 +497,14 @@ def test_every_public_function_of_an_array_has_a_case():
         "depth.features": "deep features x",
         "depth.forward": "deep forward x",
         "depth.kernel": "deep kernel",
+        "activations.coefficient": "activation's coefficient",
+        "activations.radial": "activation's radial part",
+        "activations.limit": "activation's limit",
+        "activations.kernel": "activation's kernel",
+        "inputs.diagnose": "diagnosis",
+        "laws.matrix": "normal law W",
+        "laws.norms": "norms of a law",
+        "laws.even_bound": "bound of a law",
         "fisher.matrix": "matrix",
         "fisher.matvec": "matvec W",
         "fisher.operator": "operator",
