@@ -565,7 +565,7 @@ def test_search_index_holds_the_chapters():
 
 
 def test_sizes_stay_readable():
-    """Given the built book, no page is heavier than 1.5 MB with its figures, nor all pages 50 MB."""
+    """Given the built book, no page is above 1.5 MB with its figures, nor all pages above 50 MB."""
     for page in written_pages():
         images = {page.parent / unquote(i["src"]) for i in article_of(page).select("img[src]")}
         size = page.stat().st_size + sum(image.stat().st_size for image in images)
