@@ -91,28 +91,29 @@ OPEN_ALL = "() => document.querySelectorAll('details').forEach(d => { d.open = t
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", pages())
-def test_page_reads_offline(windows, name, device, mode):
-    """Given a page opened from its file, it is complete, quiet, and fits the window."""
-    reader = windows(device, mode)
+def test_page_reads_offline(windows, name, device):
+    """Given a page opened from its file, it is complete, quiet, light, legible, and fits."""
+    reader = windows(device)
     page = reader.open(address_of(name))
     formulas = page.evaluate(FORMULAS)
     assert formulas["errors"] == []
     assert formulas["typeset"] == formulas["sources"]
     assert formulas.get("raw", 0) == 0
     assert formulas.get("unnamed", 0) == 0, "formulas without MathML for screen readers"
-    sideways = page.evaluate(SIDEWAYS)
-    assert sideways == {"page": 0, "wide": []}
+    assert page.evaluate(SIDEWAYS) == {"page": 0, "wide": []}
     page.wait_for_function("() => document.readyState === 'complete'")
     assert page.evaluate(UNREACHABLE) == []
-    if name.startswith("book/"):
+    chapter = name.startswith("book/")
+    if chapter:
         assert page.locator("h1:visible").count() == 1
         for image in page.locator("article img").all():
             assert image.evaluate("e => e.complete && e.naturalWidth > 0")
-    if device == "phone" and mode == "light":
-        page.evaluate(OPEN_ALL)
+    if chapter and device == "desktop":
+        weigh(reader.requests)
+    page.evaluate(OPEN_ALL)
+    if device == "phone":
         for width in (DEVICES["phone"][0], NARROW):
             page.set_viewport_size({"width": width, "height": DEVICES["phone"][1]})
             page.evaluate(SETTLED)
@@ -122,6 +123,17 @@ def test_page_reads_offline(windows, name, device, mode):
             assert not name.startswith(ROOMS_OF_THE_PAPER) or past["scrolled"] == [], width
             assert page.evaluate(SIDEWAYS) == {"page": 0, "wide": []}, width
         page.set_viewport_size(dict(zip(("width", "height"), DEVICES["phone"], strict=True)))
+    for mode in MODES:
+        page.emulate_media(color_scheme=mode)
+        page.wait_for_function("mode => document.documentElement.dataset.theme === mode", arg=mode)
+        page.evaluate(SETTLED)
+        assert page.evaluate(SIDEWAYS)["page"] == 0
+        if chapter and device == "desktop":
+            selectors = [selector for group in TEXTS.values() for selector in group]
+            seen = page.evaluate(CONTRAST, selectors)
+            assert seen, "nothing was measured"
+            assert {key: value for key, value in seen.items() if value[0] < AA} == {}, mode
+    page.emulate_media(color_scheme="light")
     # Last, so that what comes late is counted as well.
     assert reader.requests, "the account of requests is empty"
     assert reader.outside() == []
@@ -140,13 +152,10 @@ def weight_of(addresses):
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
-@pytest.mark.parametrize("name", [name for name in pages() if name.startswith("book/")])
-def test_page_is_light(windows, name):
-    """Given a page, it and what it loads are small, and what the next page loads is smaller."""
-    reader = windows("desktop", "light")
-    reader.open(address_of(name)).wait_for_function("() => document.readyState === 'complete'")
+def weigh(requests):
+    """Assert that a page and what it loads are small, and what the next page loads is smaller."""
     # What figures that a reader can move need is loaded on their pages only, and weighs more.
-    loaded = [url for url in reader.requests if "bokeh" not in url]
+    loaded = [url for url in requests if "bokeh" not in url]
     own = [url for url in loaded if "/_static/" not in url]
     assert own, "the page itself was not counted"
     assert weight_of(loaded) <= FIRST_PAGE
@@ -208,19 +217,6 @@ TEXTS = {
     "code": ["article pre", "article pre span", "article code", "article code span", "dt.sig *"],
     "around": [".prev-next-footer p", "footer p", "summary *", ".caption-text", ".eqno"],
 }
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", [name for name in pages() if name.startswith("book/")])
-def test_text_has_enough_contrast(windows, name, mode):
-    """Given a page in light and in dark, all its text has the contrast that WCAG AA asks."""
-    reader = windows("desktop", mode)
-    page = reader.open(address_of(name))
-    page.evaluate(OPEN_ALL)
-    selectors = [selector for group in TEXTS.values() for selector in group]
-    seen = page.evaluate(CONTRAST, selectors)
-    assert seen, "nothing was measured"
-    assert {key: value for key, value in seen.items() if value[0] < AA} == {}
 
 
 def test_contrast_is_measured_where_it_matters(browser):
