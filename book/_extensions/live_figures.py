@@ -36,7 +36,7 @@ SCRIPTS = ("bokeh.min.js", "formulas.js", "figures.js")
 # The colours of the groups in every figure of the book, which read on light and dark paper.
 NORM, COORDINATE, SQUARE, PRODUCT = "#3a8fc9", "#d9691e", "#1a9e78", "#c277a4"
 BLUE, ORANGE, GREY = NORM, COORDINATE, "#8a8a8a"
-GROUPS = {"norm": "norm", "coordinate": "coordinate", "square": "square", "product": "product"}
+GROUPS = ("norm", "coordinate", "square", "product")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _risk() -> Any:
 
 
 DIMENSION = Slider("d", "dimension d", 2, 50, 10)
-GROUP = Choice("group", "group", tuple(GROUPS))
+GROUP = Choice("group", "group", GROUPS)
 
 FIGURES = {
     "network": Figure(
