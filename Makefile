@@ -30,8 +30,8 @@ setup: ## make .venv with the pinned packages, and with no others (all targets d
 book: setup ## build the book and say where it is
 	@$(RUN) -m tools.build
 
-test: setup ## verify everything (ONLY=lint,types,...: some stages)
-	@$(RUN) -m tools.verify --only '$(ONLY)'
+test: setup ## verify what has changed (ALL=1: everything; ONLY=lint,types,...: some stages)
+	@$(RUN) -m tools.verify --only '$(ONLY)' $(if $(ALL),--all)
 
 notebooks: setup ## run the notebooks and store their outputs (NB=book/x.ipynb: only that one)
 	@$(RUN) -m tools.notebooks store $(NB)

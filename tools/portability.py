@@ -9,30 +9,28 @@ second run of ``make test``.
 from __future__ import annotations
 
 import argparse
+import ast
+import json
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
 
 from tools.arithmetic import ARITHMETICS, OTHER, Arithmetic
 from tools.notebooks import USAGE, read_usage
 from tools.settings import BOOK, ROOT, environment, shown
 
-__all__ = ["NBVAL", "in_use", "main"]
+__all__ = ["NBVAL", "in_use", "main", "passed"]
 
-# loadfile: the cells of a notebook stay together.
+# loadfile: the cells of a notebook stay together. Notebooks start in the order that they are given
+# in, and not those of many cells first, which are not those that take long.
 NBVAL = [
     *[sys.executable, "-m", "pytest", "-q", "--tb=short", "--color=no"],
-    *[
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout=300",
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-    ],
+    *["--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"],
+    *["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
 ]
 BOTH_POOLS = "import numpy, scipy.linalg"
 
@@ -63,6 +61,23 @@ def run(arithmetic: Arithmetic, notebooks: Sequence[str]) -> tuple[int, str]:
             print(line, end="", flush=True)
             last = line.strip() or last
     return process.returncode, last
+
+
+def passed(junit: Path, notebooks: Sequence[str]) -> dict[str, float]:
+    """Return the processor seconds of those notebooks of which every cell ran and passed."""
+    ran: dict[str, list[ElementTree.Element]] = {}
+    for case in ElementTree.parse(junit).iter("testcase"):
+        ran.setdefault(case.get("classname", ""), []).append(case)
+    found = {}
+    for notebook in notebooks:
+        cases = ran.get(notebook.replace("/", "."), [])
+        cells = json.loads((ROOT / notebook).read_text(encoding="utf-8"))["cells"]
+        complete = len(cases) == sum(cell["cell_type"] == "code" for cell in cells)
+        usage = [entry.get("value", "") for case in cases for entry in case.iter("property")]
+        clean = all(child.tag == "properties" for case in cases for child in case)
+        if complete and clean and len(usage) == 1:
+            found[notebook] = float(ast.literal_eval(usage[0])[1]["seconds"])
+    return found
 
 
 def other(notebooks: Sequence[str]) -> int:

@@ -1,4 +1,8 @@
-"""Verify the book: run every gate, show what each does and how long it took, and count."""
+"""Verify the book: run every gate, show what each does and how long it took, and count.
+
+What passed before is not run again while nothing that it depends on has changed, unless --all or
+the variable CI asks for it. ``tools/verified.py`` knows what that is.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from tools.portability import NBVAL
-from tools.settings import BUILD, ROOT, environment, shown
+from tools import verified
+from tools.portability import NBVAL, passed
+from tools.settings import BUILD, ROOT, environment, find_notebooks, shown
 
 __all__ = ["STAGES", "Stage", "main", "verdict", "verify"]
 
@@ -27,7 +33,11 @@ BUILT = [f"tests/pages/test_{name}.py" for name in ("pages", "browser", "live")]
 
 @dataclass(frozen=True)
 class Stage:
-    """One gate: commands that all have to succeed."""
+    """One gate: commands that all have to succeed.
+
+    ``keeps`` says what a pass is kept of: the whole "stage", or each of the "notebooks", which its
+    command then takes as arguments; of a quick stage nothing, and it always runs.
+    """
 
     name: str
     what: str
@@ -35,6 +45,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     pytest: bool = False
     may_skip: bool = False
+    keeps: Literal["", "stage", "notebooks"] = ""
 
 
 STAGES = (
@@ -51,26 +62,35 @@ STAGES = (
         "library",
         "pytest: the library, its doctests, the tools and the form of the notebooks",
         [[*PYTEST, "-n", "2", "--durations=5", *(f"--ignore={path}" for path in BUILT)]],
+        keeps="stage",
         pytest=True,
     ),
     Stage(
         "notebooks",
         "nbval: every notebook gives its stored outputs and figures again, in time and memory",
-        [[*NBVAL, "book"]],
+        [NBVAL],
         pytest=True,
+        keeps="notebooks",
     ),
     Stage(
         "arithmetic",
         "nbval: the same once more, computed as an older processor would",
         [[PYTHON, "-m", "tools.portability", "other"]],
         pytest=True,
+        keeps="notebooks",
     ),
-    Stage("book", "jupyter-book: every warning is an error", [[PYTHON, "-m", "tools.build"]]),
+    Stage(
+        "book",
+        "jupyter-book: every warning is an error",
+        [[PYTHON, "-m", "tools.build"]],
+        keeps="stage",
+    ),
     Stage(
         "archive",
         "nbval: chapters run from the book's archive alone, with the network off",
         [[PYTHON, "-m", "tools.archive", "check"]],
         needs=("book",),
+        keeps="stage",
         pytest=True,
     ),
     Stage(
@@ -78,6 +98,7 @@ STAGES = (
         "pytest: the built pages ask nothing of other hosts and hold no left-over markup",
         [[*PYTEST, BUILT[0]]],
         needs=("book",),
+        keeps="stage",
         pytest=True,
     ),
     Stage(
@@ -85,6 +106,7 @@ STAGES = (
         "pytest: the pages in Chromium, wide and on a phone, light and dark",
         [[*PYTEST, "-n", "2", *BUILT[1:]]],
         needs=("book",),
+        keeps="stage",
         pytest=True,
         may_skip=True,
     ),
@@ -147,8 +169,63 @@ def verdict(stage: Stage, code: int, output: str, *, strict: bool = False) -> tu
     return "failed", f"no test ran: {reason}"
 
 
-def verify(stages: Sequence[Stage], logs: Path, *, strict: bool = False) -> int:
-    """Run stages, print a table and the count, return 1 if one failed."""
+def run_stage(
+    stage: Stage, env: dict[str, str], log: Path, *, strict: bool = False
+) -> tuple[str, str]:
+    """Run the commands of a stage until one fails; return the verdict and why."""
+    output = ""
+    for command in stage.commands:
+        code, text = run(command, env)
+        output += text
+        result, why = verdict(stage, code, text, strict=strict)
+        if result == "failed":
+            break
+    log.write_text(output, encoding="utf-8")
+    if result == "failed":
+        print(output.rstrip())
+    return result, why
+
+
+def run_notebooks(
+    stage: Stage, notebooks: Sequence[str], env: dict[str, str], log: Path
+) -> tuple[str, str, dict[str, float]]:
+    """Run a stage on notebooks; return verdict, why, and the seconds of those that passed."""
+    junit = log.with_suffix(".xml")
+    junit.unlink(missing_ok=True)
+    asked = replace(stage, commands=[[*command, *notebooks] for command in stage.commands])
+    result, why = run_stage(asked, env | {"PYTEST_ADDOPTS": f"--junitxml={junit}"}, log)
+    return result, why, passed(junit, notebooks) if junit.exists() else {}
+
+
+def run_changed(
+    stage: Stage, env: dict[str, str], log: Path, *, strict: bool, everything: bool
+) -> tuple[str, str, str]:
+    """Run what is not known to pass, and keep what passes; return verdict, why, what was known."""
+    before = verified.take()
+    each = stage.keeps == "notebooks"
+    names = [path.relative_to(ROOT).as_posix() for path in find_notebooks()] if each else [""]
+    known = [] if everything else [n for n in names if verified.unchanged(stage.name, n, before)]
+    what = f"{len(known)} of {len(names)} notebooks" if each else "everything"
+    note = f"{what} unchanged since the last pass" if known else ""
+    if len(known) == len(names):
+        return "passed", note, note
+    if each:
+        order = verified.longest_first(stage.name, [name for name in names if name not in known])
+        result, why, done = run_notebooks(stage, order, env, log)
+    else:
+        result, why = run_stage(stage, env, log, strict=strict)
+        done = {"": 0.0} if result == "passed" else {}
+    verified.keep(stage.name, done, before)
+    return result, why, note
+
+
+def verify(
+    stages: Sequence[Stage], logs: Path, *, strict: bool = False, everything: bool = True
+) -> int:
+    """Run stages, print a table and the count, return 1 if one failed.
+
+    Without ``everything``, what passed before and has not changed counts as passed.
+    """
     env = environment() | {"PYTHONUNBUFFERED": "1"}
     # A pytest that this one runs under must not pass its settings on.
     env = {name: value for name, value in env.items() if not name.startswith("PYTEST_")}
@@ -158,31 +235,26 @@ def verify(stages: Sequence[Stage], logs: Path, *, strict: bool = False) -> int:
     for k, stage in enumerate(stages, 1):
         print(f"[{k}/{len(stages)}] {stage.name}: {stage.what}", flush=True)
         start = time.monotonic()
+        log = logs / f"{stage.name}.log"
         blocked = [name for name in stage.needs if results.get(name) == "failed"]
+        note = ""
         if blocked:
             result, why = "failed", f"not run: it needs {', '.join(blocked)}"
+        elif stage.keeps:
+            result, why, note = run_changed(stage, env, log, strict=strict, everything=everything)
         else:
-            output = ""
-            for command in stage.commands:
-                code, text = run(command, env)
-                output += text
-                result, why = verdict(stage, code, text, strict=strict)
-                if result == "failed":
-                    break
-            log = logs / f"{stage.name}.log"
-            log.write_text(output, encoding="utf-8")
-            if result == "failed":
-                print(output.rstrip())
+            result, why = run_stage(stage, env, log, strict=strict)
         seconds = time.monotonic() - start
         results[stage.name] = result
-        table.append((stage.name, result, seconds, why))
+        table.append((stage.name, result, seconds, note if result == "passed" else why))
         print(f"      {result} in {seconds:.1f} s: {why}", flush=True)
     count = {word: list(results.values()).count(word) for word in ("passed", "failed", "skipped")}
     print()
     for name, result, seconds, why in table:
-        reason = "" if result == "passed" else f"  {why}"
-        print(f"{name:10} {result:8} {seconds:6.1f} s{reason}")
+        print(f"{name:10} {result:8} {seconds:6.1f} s  {why}".rstrip())
     print(f"{'total':10} {'':8} {sum(row[2] for row in table):6.1f} s  logs in {shown(logs)}")
+    if any(result == "passed" and why for _, result, _, why in table):
+        print("What is unchanged was not run again: make test ALL=1 runs it.")
     skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
     print(f"{count['passed']} passed, {count['failed']} failed{skipped}")
     return 1 if count["failed"] else 0
@@ -193,6 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [stage.name for stage in STAGES]
     parser = argparse.ArgumentParser(prog="tools.verify", description=__doc__)
     parser.add_argument("--only", default="", help=f"stages with commas: {','.join(names)}")
+    parser.add_argument("--all", action="store_true", help="run what is unchanged as well")
     options = parser.parse_args(arguments)
     chosen = [name for name in options.only.split(",") if name]
     if unknown := sorted(set(chosen) - set(names)):
@@ -201,7 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     strict = os.environ.get("REQUIRE_BROWSER") == "1"
     with contextlib.suppress(AttributeError):
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    return verify(stages, BUILD / "verify", strict=strict)
+    everything = options.all or strict or bool(os.environ.get("CI"))
+    return verify(stages, BUILD / "verify", strict=strict, everything=everything)
 
 
 if __name__ == "__main__":
