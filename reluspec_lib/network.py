@@ -8,6 +8,7 @@ is f_v(x) = X(x) v.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -90,7 +91,8 @@ def forward(
         or (b,): so neither W nor V need be held.
     activation : callable, optional
         In place of the ReLU: takes an array, returns the values in the same shape. Those of
-        :mod:`reluspec_lib.beyond.activations` that are linear on both sides of 0 are as fast.
+        :mod:`reluspec_lib.beyond.activations` that are linear on both sides of 0 are as fast, the
+        step and the sign nearly.
     workers : int, optional
         Number of threads, which share the inputs in blocks of 512 or 1024; all processors by
         default. The result does not depend on it.
@@ -126,13 +128,12 @@ def forward(
     >>> abs(f / groups.NORM.limit(x) - 1).item() < 0.01
     True
     """
+    parts = Parts(_rectify) if activation is None else _parts(activation)
+    f, rest = _sum_over_units(x, W, V, parts, workers)
     if activation is None:
-        return _sum_over_units(x, W, V, _rectify, workers)[0]
-    on_tile, factor, slope = _parts(activation)
-    f, linear = _sum_over_units(x, W, V, on_tile, workers, linear=slope != 0)
-    f *= f.dtype.type(factor)
-    if slope:
-        f += f.dtype.type(slope) * linear
+        return f
+    f *= parts.factor
+    f += rest
     return _check_finite(f)
 
 
@@ -170,12 +171,21 @@ def forward_antithetic(
     >>> forward_antithetic([[2.0, 0.0]], [[1.0, -1.0], [1.0, 0.5]], [1.0, 10.0])
     (array([2.]), array([20.]))
     """
-    even, odd = _sum_over_units(x, W, V, _magnitude, workers, linear=True)
+    even, odd = _sum_over_units(x, W, V, Parts(_magnitude, slope=1), workers)
     return (even + odd) / 2, (even - odd) / 2
 
 
 # Work on a tile in place; the array of zeros has the tile's shape.
 _Activation = Callable[[Array, Array], object]
+
+
+class Parts(NamedTuple):
+    """What an activation is made of: factor h(t) + slope t + constant, h in place."""
+
+    on_tile: _Activation
+    factor: float = 1.0
+    slope: float = 0.0
+    constant: float = 0.0
 
 
 def _rectify(tile: Array, zeros: Array) -> None:
@@ -185,6 +195,27 @@ def _rectify(tile: Array, zeros: Array) -> None:
 
 def _magnitude(tile: Array, zeros: Array) -> None:
     np.abs(tile, out=tile)
+
+
+# Of the bits of infinity these leave 1, of those of minus infinity -1.
+_ALL_BUT_ONE_BIT = {
+    np.dtype(kind): ~(np.array(np.inf, kind).view(bits) ^ np.array(1, kind).view(bits))
+    for kind, bits in ((np.float64, np.int64), (np.float32, np.int32))
+}
+
+
+def _sign(tile: Array, zeros: Array) -> None:
+    # np.sign takes six times as long as the ReLU, this half as long again.
+    try:
+        with np.errstate(invalid="raise"):
+            np.multiply(tile, tile.dtype.type(np.inf), out=tile)
+    except FloatingPointError:  # 0 times infinity
+        tile[np.isnan(tile)] = 0
+        np.sign(tile, out=tile)
+        return
+    kept = _ALL_BUT_ONE_BIT[tile.dtype]
+    bits = tile.view(kept.dtype)
+    np.bitwise_and(bits, kept, out=bits)
 
 
 def _check_callable(activation: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -210,9 +241,9 @@ def _values(activation: Callable[[Array], Array], t: Array) -> Array:
     return values
 
 
-def _parts(activation: Callable[[Array], Array]) -> tuple[_Activation, float, float]:
-    """Return h in place, p and q with activation(t) = p h(t) + q t; an activation may know them."""
-    known: tuple[_Activation, float, float] | None = getattr(activation, "on_tile", None)
+def _parts(activation: Callable[[Array], Array]) -> Parts:
+    """Return the parts of an activation, which it may know."""
+    known: Parts | None = getattr(activation, "parts", None)
     if known is not None:
         return known
     _check_callable(activation)
@@ -220,25 +251,24 @@ def _parts(activation: Callable[[Array], Array]) -> tuple[_Activation, float, fl
     def replace(tile: Array, zeros: Array) -> None:
         tile[...] = _values(activation, tile)
 
-    return replace, 1.0, 0.0
+    return Parts(replace)
 
 
 def _sum_over_units(
     x: ArrayLike,
     W: ArrayLike | StreamedWeights,
     V: ArrayLike | Readout,
-    activation: _Activation,
+    parts: Parts,
     workers: int | None,
-    linear: bool = False,
 ) -> tuple[Array, Array]:
-    """Return activation(x W) V, and x W V if that is asked for, without the matrix x W."""
+    """Return h(x W) V and (slope x W + constant) V, without the matrix x W."""
     if not isinstance(W, StreamedWeights):
         W = check_weights(W)
     d = W.shape[0]
     x = check_inputs(x, d)
     points = np.atleast_2d(x)
     workers = _threads.check_workers(workers, -(-len(points) // _rows_at_once(len(points))))
-    f = mixed = np.empty(0)
+    f = mixed = total = largest = np.empty(0)
     for k, (weights, readout) in enumerate(_blocks(W, V)):
         vectors = readout.reshape(len(readout), -1)
         if not k:
@@ -246,11 +276,20 @@ def _sum_over_units(
             shape = x.shape[:-1] + readout.shape[1:]
             points = points.astype(dtype, copy=False)
             f = np.zeros((len(points), vectors.shape[1]), dtype)
-            mixed = np.zeros((d, vectors.shape[1]), dtype)
-        _add_units(f, points, weights, vectors, activation, workers)
-        if linear:
+            mixed, total = np.zeros((d, f.shape[1]), dtype), np.zeros(f.shape[1:], dtype)
+            largest = np.zeros(d, dtype)
+        _add_units(f, points, weights, vectors, parts.on_tile, workers)
+        if parts.slope:
             mixed += weights @ vectors
-    return f.reshape(shape), (points @ mixed).reshape(shape) if linear else f
+        if parts.constant:
+            total += vectors.sum(axis=0)
+        if parts.on_tile is _sign:
+            np.maximum(largest, weights.max(axis=1), out=largest)
+            np.maximum(largest, -weights.min(axis=1), out=largest)
+    with np.errstate(over="ignore"):  # the sign of what is no number would be one
+        _check_finite(np.abs(points) @ largest)
+    rest = parts.slope * (points @ mixed) + parts.constant * total
+    return f.reshape(shape), rest.reshape(shape)
 
 
 def _blocks(W: Array | StreamedWeights, V: ArrayLike | Readout) -> Iterator[tuple[Array, Array]]:

@@ -356,6 +356,35 @@ def test_activations_that_are_linear_on_both_sides(slope, dtype):
         np.testing.assert_array_equal(found, forward(x, W, V))
 
 
+@pytest.mark.parametrize("name, at_zero", [("step", 0.5), ("sign", 0.0)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_that_are_constant_on_both_sides(name, at_zero, dtype):
+    from reluspec_lib import activations
+
+    activation = activations.named(name)
+    # Small integers: no sum is rounded, and many of the pre-activations are 0.
+    x, W, V = (
+        rng(k).integers(-2, 3, s).astype(dtype) for k, s in enumerate([(9, 3), (3, 700), 700])
+    )
+    t, right = x @ W, activation(1.0)
+    expected = np.where(t > 0, right, np.where(t < 0, activation(-1.0), at_zero)) @ V
+    np.testing.assert_array_equal(forward(x, W, V, activation=activation), expected)
+    tiny = np.finfo(dtype).smallest_subnormal
+    signs = forward([[tiny], [-tiny]], [[dtype(1)]], [dtype(1)], activation=activation)
+    assert signs.tolist() == [right, activation(-1.0)]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in matmul")
+@pytest.mark.parametrize("sizes", [(1e200, 1e200), (-1e200, 1e200), (1e200, -1e200)])
+def test_a_sign_is_not_taken_of_what_overflows(sizes):
+    from reluspec_lib import activations
+
+    x, W = [[1.0, 1.0], [sizes[0], -sizes[0]]], np.full((2, 3), sizes[1])
+    for activation in (activations.step, activations.sign):
+        with pytest.raises(ValueError, match="activation must return finite numbers"):
+            forward(x, W, np.ones(3), activation=activation)
+
+
 @pytest.mark.parametrize("activation", [np.tanh, np.sign])
 def test_any_function_is_an_activation(activation):
     x, W, V = rng(1).normal(size=(1500, 3)), rng(2).normal(size=(3, 700)), rng(3).normal(size=700)

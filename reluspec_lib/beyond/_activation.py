@@ -136,13 +136,15 @@ class Homogeneous(ClosedForm):
         return values
 
     @property
-    def on_tile(self) -> tuple[Callable[[Array, Array], object], float, float] | None:
-        """What replaces a tile by h(tile), p and q with s(t) = p h(t) + q t, for degree 1."""
+    def parts(self) -> network.Parts | None:
+        """What the network's tiles need of degrees 0 and 1."""
+        if self.power == 0:
+            return network.Parts(network._sign, factor=self.odd, constant=self.even)
         if self.power != 1:
             return None
         if self.odd == 0:
-            return network._magnitude, self.even, 0.0
-        return network._rectify, 2 * self.even, self.odd - self.even
+            return network.Parts(network._magnitude, self.even)
+        return network.Parts(network._rectify, 2 * self.even, self.odd - self.even)
 
     def second_moments(self, W: Array, kind: np.dtype[Any], workers: int) -> Array:
         """Return E[s(W^T x) s(W^T x)^T], x standard Gaussian, for checked weights."""
