@@ -125,9 +125,10 @@
   }
 
   // Steps, each for all formulas at once: what is written between two measurements costs one layout.
-  function fitAll(within) {
-    within.querySelectorAll(".formula-fitted").forEach(reset);
-    const all = [...within.querySelectorAll("span.math, div.math")];
+  function fitAll(...places) {
+    const find = (selector) => places.flatMap((place) => [...place.querySelectorAll(selector)]);
+    find(".formula-fitted").forEach(reset);
+    const all = find("span.math, div.math");
     const seen = all.filter((e) => e.querySelector(":scope > mjx-container > mjx-math"));
     const measured = seen.map((place) => {
       const width = parts(place)[1].getBoundingClientRect().width;
@@ -173,7 +174,23 @@
     window.addEventListener("resize", onResize);
     window.addEventListener("beforeprint", () => fitAll(document));
     window.addEventListener("afterprint", () => fitAll(document));
-    document.addEventListener("toggle", (event) => event.target.open && fitAll(event.target), true);
+    // All that is opened at once is fitted at once: paper opens everything.
+    const opened = new Set();
+    document.addEventListener(
+      "toggle",
+      function (event) {
+        if (!event.target.open) return;
+        if (!opened.size) window.requestAnimationFrame(fitOpened);
+        opened.add(event.target);
+      },
+      true
+    );
+    function fitOpened() {
+      // What lies in another one is fitted with it.
+      const outer = [...opened].filter((e) => ![...opened].some((o) => o !== e && o.contains(e)));
+      opened.clear();
+      fitAll(...outer);
+    }
   }
 
   if (document.readyState === "complete") start();

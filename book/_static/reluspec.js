@@ -75,7 +75,19 @@
   window.addEventListener("load", markScrollable);
   window.addEventListener("resize", markScrollable);
   window.addEventListener("formulas-fitted", markScrollable);
-  document.addEventListener("toggle", (event) => event.target.open && markScrollable(), true);
+  // What is opened is marked once, however much is opened at once.
+  let waiting = 0;
+  document.addEventListener(
+    "toggle",
+    function (event) {
+      if (event.target.open) waiting = waiting || window.requestAnimationFrame(markOpened);
+    },
+    true
+  );
+  function markOpened() {
+    waiting = 0;
+    markScrollable();
+  }
 
   // Paper is light and shows what is folded away.
   let before = null;

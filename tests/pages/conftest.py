@@ -31,6 +31,7 @@ FLAGS = [
 DEVICES = {"desktop": (1400, 900), "phone": (390, 844)}
 NARROW = 360  # the narrowest phone on sale
 MODES = ("light", "dark")
+PATIENCE = 120_000  # milliseconds: the machine may be busy
 
 
 def find_browser():
@@ -113,6 +114,7 @@ class Reader:
         self.requests, self.errors = [], []
         self.context.on("request", lambda request: self.requests.append(request.url))
         self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self.listen)
         self.page.on("requestfailed", lambda r: self.errors.append(f"{r.url}: {r.failure}"))
