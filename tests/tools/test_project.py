@@ -215,7 +215,8 @@ def test_a_diff_of_a_notebook_is_text():
 def test_ci_runs_exactly_make_test():
     ci = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert re.findall(r"^(?:exec )?make .*$", ci, re.MULTILINE) == ["exec make test ALL=1 </dev/null"]
+    commands = re.findall(r"^(?:exec )?make .*$", ci, re.MULTILINE)
+    assert commands == ["exec make test ALL=1 </dev/null"]
 
 
 def test_the_picture_in_the_readme_is_the_one_on_the_landing_page():
