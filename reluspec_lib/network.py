@@ -13,16 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluspec_lib import _threads
+from reluspec_lib import _threads, _tiles
 from reluspec_lib._validation import Array, check_inputs, check_readout, check_weights
 from reluspec_lib._weights import StreamedWeights, in_blocks, sample_weights
 
 __all__ = ["StreamedWeights", "features", "forward", "forward_antithetic", "sample_weights"]
-
-# A tile of the feature matrix, 4 MiB in float64: it stays in the cache between the product that
-# writes it and the product that reads it.
-_TILE_ROWS = 1024
-_TILE_COLUMNS = 512
 
 # Gets the hidden weights of a block of units and returns their readout weights.
 Readout = Callable[[Array], ArrayLike]
@@ -94,7 +89,7 @@ def forward(
         :mod:`reluspec_lib.beyond.activations` that are linear on both sides of 0 are as fast, the
         step and the sign nearly.
     workers : int, optional
-        Number of threads, which share the inputs in blocks of 512 or 1024; all processors by
+        Number of threads, which share the inputs in blocks of 480 or 960; all processors by
         default. The result does not depend on it.
 
     Returns
@@ -111,8 +106,9 @@ def forward(
     Notes
     -----
     The feature matrix is computed tile by tile and never held: beyond the result, memory is about
-    4 MiB and 4 more for each worker, with 1024 rows of the result, whatever n and m. Where W or V
-    is generated, a few blocks of 4 MiB come to it.
+    1 MiB and 1 more for each worker (4 and 4 from 256 columns v on), whatever n and m. Where W or V
+    is generated, a few blocks of 4 MiB come to it. Tiles are as high as the processor's cache has
+    room for.
 
     Examples
     --------
@@ -267,7 +263,7 @@ def _sum_over_units(
     d = W.shape[0]
     x = check_inputs(x, d)
     points = np.atleast_2d(x)
-    workers = _threads.check_workers(workers, -(-len(points) // _rows_at_once(len(points))))
+    workers = _threads.check_workers(workers, -(-len(points) // _tiles.rows_at_once(len(points))))
     f = mixed = total = largest = np.empty(0)
     for k, (weights, readout) in enumerate(_blocks(W, V)):
         vectors = readout.reshape(len(readout), -1)
@@ -276,8 +272,8 @@ def _sum_over_units(
             shape = x.shape[:-1] + readout.shape[1:]
             points = points.astype(dtype, copy=False)
             f = np.zeros((len(points), vectors.shape[1]), dtype)
-            mixed, total = np.zeros((d, f.shape[1]), dtype), np.zeros(f.shape[1:], dtype)
-            largest = np.zeros(d, dtype)
+            mixed, largest = np.zeros((d, vectors.shape[1]), dtype), np.zeros(d, dtype)
+            total = np.zeros(vectors.shape[1], dtype)
         _add_units(f, points, weights, vectors, parts.on_tile, workers)
         if parts.slope:
             mixed += weights @ vectors
@@ -309,34 +305,37 @@ def _blocks(W: Array | StreamedWeights, V: ArrayLike | Readout) -> Iterator[tupl
         start += width
 
 
-def _rows_at_once(n: int) -> int:
-    """Return the height of a tile: half for few inputs, so that threads have some to share."""
-    return _TILE_ROWS if n >= 2 * _TILE_ROWS else _TILE_ROWS // 2
-
-
 def _add_units(
     f: Array, x: Array, W: Array, V: Array, activation: _Activation, workers: int
 ) -> None:
     """Add the contribution of these hidden units to f, in tiles that no worker count moves."""
     n, m = len(x), W.shape[1]
-    rows_at_once = _rows_at_once(n)
-    shape = min(n, rows_at_once), min(m, _TILE_COLUMNS)
+    rows_at_once = _tiles.rows_at_once(n)
+    height, width = _tiles.shape(V.shape[1], f.itemsize)
+    shape = min(n, height + 1), min(m, width)
     zeros = np.zeros(shape, f.dtype)
 
     def task(worker: int) -> None:
         tile = np.empty(shape, f.dtype)
         product = np.empty((len(tile), V.shape[1]), f.dtype)
-        for top in range(worker * rows_at_once, n, workers * rows_at_once):
-            rows = slice(top, top + rows_at_once)
-            height = len(x[rows])
-            for left in range(0, m, _TILE_COLUMNS):
-                _threads.check_stop()
-                columns = slice(left, left + _TILE_COLUMNS)
-                weights = W[:, columns].astype(f.dtype, copy=False)
-                hidden = tile[:height, : weights.shape[1]]
-                np.matmul(x[rows], weights, out=hidden)
-                activation(hidden, zeros[:height, : weights.shape[1]])
-                np.matmul(hidden, V[columns], out=product[:height])
-                f[rows] += product[:height]
+        for start in range(worker * rows_at_once, n, workers * rows_at_once):
+            stop = min(start + rows_at_once, n)
+            for left in range(0, m, width):
+                columns = slice(left, left + width)
+                weights, vectors = W[:, columns].astype(f.dtype, copy=False), V[columns]
+                # Tiles below one another take the same weights, which are in the cache.
+                bottom = start
+                while bottom < stop:
+                    _threads.check_stop()
+                    # No row is left alone: for one BLAS has another routine.
+                    top, bottom = bottom, bottom + height
+                    bottom = bottom if bottom + 1 < stop else stop
+                    rows = slice(top, bottom)
+                    part = slice(bottom - top), slice(weights.shape[1])
+                    hidden, outputs = tile[part], product[part[0]]
+                    np.matmul(x[rows], weights, out=hidden)
+                    activation(hidden, zeros[part])
+                    np.matmul(hidden, vectors, out=outputs)
+                    f[rows] += outputs
 
     _threads.run(task, workers)

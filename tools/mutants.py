@@ -53,6 +53,7 @@ TESTS = {
     "_check": ["test_check", "test_ledger"],
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
+    "_tiles": ["test_tiles"],
     "_weights": ["test_weights", "test_network"],
     "beyond._composed": ["beyond/test_depth"],
     "beyond._data": ["beyond/test_inputs"],

@@ -1,0 +1,71 @@
+"""The size of the tiles in which the feature matrix is computed and read.
+
+A tile is written by one product and read by the next, so it has to stay in the part of the cache
+that a core has to itself, of the second level. Its columns are few, since rows whose starts lie a
+power of two of 4 KiB or more apart displace one another. The columns do not depend on the machine,
+and with them the order of the sums over the units. The height does. All heights are multiples of
+24: BLAS takes rows 4, 6, 8 or 12 at a time, and adds otherwise in what is left over, so that this
+way each row falls to the same routine whatever the height.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from pathlib import Path
+
+__all__ = ["COLUMNS", "ROWS", "cache_size", "rows_at_once", "shape"]
+
+#: Rows that a thread computes at once, in tiles one below the other.
+ROWS = 960
+#: Columns of a tile; with many readout vectors more, for each tile adds its outputs to the rest.
+COLUMNS = 256
+_MANY_VECTORS, _MORE_COLUMNS = 256, 1024
+
+# Of the second level, where it is not known: the least that is common.
+_USUAL_CACHE = 2**19
+_HEIGHTS = 480, 240, 120
+
+_LINUX = Path("/sys/devices/system/cpu/cpu0/cache")
+_UNITS = {"K": 2**10, "M": 2**20}
+
+
+def rows_at_once(n: int) -> int:
+    """Return how many rows a thread takes: half for few inputs, so that threads can share them."""
+    return ROWS if n >= 2 * ROWS else ROWS // 2
+
+
+def shape(vectors: int, itemsize: int) -> tuple[int, int]:
+    """Return height and width of a tile, for so many readout vectors and bytes in a number."""
+    fitting = (height for height in _HEIGHTS if height * COLUMNS * itemsize <= cache_size())
+    return next(fitting, _HEIGHTS[-1]), COLUMNS if vectors < _MANY_VECTORS else _MORE_COLUMNS
+
+
+@functools.cache
+def cache_size() -> int:
+    """Return the bytes of a core's cache of the second level."""
+    return _from_linux(_LINUX) or _from_macos() or _USUAL_CACHE
+
+
+def _from_linux(folder: Path) -> int:
+    for index in folder.glob("index*"):
+        try:
+            if (index / "level").read_text().strip() != "2":
+                continue
+            size = (index / "size").read_text().strip()
+            return int(size[:-1]) * _UNITS[size[-1]]
+        except (OSError, ValueError, LookupError):
+            continue  # incomplete, as in some containers
+    return 0
+
+
+def _from_macos() -> int:
+    if sys.platform != "darwin":
+        return 0
+    size, length = ctypes.c_int64(), ctypes.c_size_t(8)
+    system = ctypes.CDLL(None)
+    for name in (b"hw.perflevel0.l2cachesize", b"hw.l2cachesize"):
+        if not system.sysctlbyname(name, ctypes.byref(size), ctypes.byref(length), None, 0):
+            return size.value
+    return 0
