@@ -203,8 +203,8 @@ class Bulk:
 
     def cdf(self, points: Array) -> Array:
         """Return the cumulative distribution function at real points of any shape."""
-        below, pieces = self._masses
-        result = np.where(points < 0, 0.0, below)
+        at_zero, below, pieces = self._masses
+        result = np.where(points < 0, 0.0, np.where(points > 0, below, at_zero))
         for lower, upper, mass in pieces:
             inside = np.clip(points, lower, upper)
             share = np.log(inside / lower) / math.log(upper / lower) if lower else inside / upper
@@ -212,8 +212,11 @@ class Bulk:
         return np.clip(result, 0, 1)
 
     @cached_property
-    def _masses(self) -> tuple[float, list[tuple[float, float, Callable[[Array], Array]]]]:
-        """The mass at zero, and intervals with the integral of the density over shares of them."""
+    def _masses(self) -> tuple[float, float, list[tuple[float, float, Callable[[Array], Array]]]]:
+        """The mass at zero, that of all that is nearly zero, and intervals of the rest.
+
+        An interval has the integral of the density over shares of it.
+        """
         # Here and not above: nothing else needs it, and it takes a good part of the import's time.
         from scipy.interpolate import CubicSpline
 
@@ -221,12 +224,15 @@ class Bulk:
         t = np.linspace(0, 1, _CDF_NODES[biased])
         share = special.betainc(_CDF_POWER, _CDF_POWER, t[1:-1])
         crowding = (t * (1 - t))[1:-1] ** (_CDF_POWER - 1) / special.beta(_CDF_POWER, _CDF_POWER)
-        if biased:
-            # Rows of every size: what lies below the last decade is taken as a whole.
-            support = np.maximum(support, support[0, 1] * 10.0**-_EDGE_DECADES)
-            below = self._mass_below(*support[0].tolist())
+        last = support[-1, 1] * 10.0**-_EDGE_DECADES
+        if biased or (self.method == "layers" and support[0, 0] < last):
+            # Rows of every size, or many factors: what lies below the last decade is taken as a
+            # whole.
+            support = np.maximum(support, last)
+            below = self._mass_below(last, support[-1, 1])
+            at_zero = below if biased else self.atom(visible=True)
         else:
-            below = self.atom(visible=True)
+            at_zero = below = self.atom(visible=True)
         total, pieces = below, []
         for lower, upper in support.tolist():
             if lower > 0:
@@ -242,7 +248,7 @@ class Bulk:
             total += float(mass(1.0))
         if not abs(total - 1) <= _CDF_ERROR[biased]:
             raise ConvergenceError(f"the density integrates, with the atom, to {total:.8f}, not 1")
-        return below, pieces
+        return at_zero, below, pieces
 
     def _mass_below(self, x: float, upper: float) -> float:
         """Return the mass of the eigenvalues below x, from the transform on the line above x."""

@@ -33,6 +33,9 @@ _NEWTON_STEPS = 40
 _REAL = 1e-7
 # One above this is positive: next to a hard edge at 0 there are small ones that are no rounding.
 _POSITIVE = 1e-12
+# The upper edge is looked for on grids of so many points, each between two points of the last.
+_EDGE_ROUNDS = 9
+_EDGE_POINTS = 64
 # A number that changes by more than this factor relative to z is at an edge of the support.
 _STEEP = 1e5
 
@@ -74,7 +77,6 @@ class Layers(Descent):
     ) -> None:
         self.zeta, self.noise, self.phi, self.gammas = zeta, noise, phi, gammas
         self._poles, self._masses = sigma / phi, sigma * weight
-        self._largest = float(sigma.max())
 
     def at(self, y: Array) -> _Point:
         """Return the end of the chain that starts at y."""
@@ -143,8 +145,25 @@ class Layers(Descent):
         return here.s, here.h
 
     def bound(self) -> float:
-        """Return a bound of the support: a product of norms of matrices."""
-        norm = self._largest * (1 + 1 / np.sqrt(self.phi)) ** 2
-        for gamma in self.gammas:
-            norm = (self.zeta * norm + self.noise) * (1 + 1 / np.sqrt(gamma)) ** 2
-        return float(self.gammas[-1] * norm)
+        """Return the upper edge of the support.
+
+        Above it z grows with y, and so do all w, up from where dz/dy = 0 for the first time.
+        """
+        below = self._poles.max()
+        above = 2 * below
+        while not self._above(np.array([above]))[0]:
+            below, above = above, 10 * above
+        for _ in range(_EDGE_ROUNDS):
+            grid = np.geomspace(below, above, _EDGE_POINTS)
+            last = int(np.flatnonzero(~self._above(grid[:-1]))[-1:].sum())
+            below, above = grid[last], grid[last + 1]
+        return float(self.at(np.array([above])).z[0])
+
+    def _above(self, y: Array) -> Array:
+        """Tell at which real y the end of the chain is above the support."""
+        with np.errstate(all="ignore"):
+            here = self.at(y)
+            slopes = [slope for _, slope in [*here.upper, (here.z, here.slope)]]
+            signs = [here.z > 0, here.s < 0, *(slope > 0 for slope in slopes)]
+            above: Array = np.logical_and.reduce(signs)
+        return above

@@ -47,8 +47,8 @@ class RandomFeatures(ByValue):
     kinks : sequence of float
         Where f is not smooth, besides 0.
     layers : int or sequence of float
-        Number of layers of n1 units; or the ratios n0/n_l of those before the last, whose ratio is
-        ``psi``. Each sees (f - E f(Z))/sqrt(eta) of the one before; Y is f of the last.
+        Number of layers of n1 units, tested to 200; or the ratios n0/n_l of those before the last,
+        that of ``psi``. Each sees (f - E f(Z))/sqrt(eta) of the one before; Y is f of the last.
     input_spectrum : array_like, optional
         Eigenvalues of the covariance of a column of X, of mean 1, shape (K,); with weights (2, K).
 
@@ -251,7 +251,7 @@ class RandomFeatures(ByValue):
         -------
         ndarray of float64, shape of ``x``
             Absolute error below 1e-6, with bias 2e-3. What is smaller than 1e-14 times the largest
-            eigenvalue counts as zero.
+            eigenvalue counts as nearly zero: there the function is constant.
 
         Raises
         ------

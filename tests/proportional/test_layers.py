@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate, optimize
 
 from helpers import rng
 from reluspec_lib import simulated_spectra
@@ -66,11 +67,67 @@ def test_many_layers_without_noise_are_a_product_of_square_matrices():
         np.testing.assert_allclose(model.support(), [[0, top]], rtol=1e-9)
 
 
-def moment(model, k, nodes=400):
+def moment(model, k, nodes=400, radius=None):
     """Return the k-th moment of the bulk from its transform on a circle around the spectrum."""
-    radius = 2 * model.support()[-1, 1]
+    radius = 2 * model.support()[-1, 1] if radius is None else radius
     z = radius * np.exp(1j * np.pi * (np.arange(nodes) + 0.5) / nodes)
     return float(-np.mean((z ** (k + 1) * model.stieltjes(z)).real))
+
+
+# --- many layers
+
+
+def fuss_catalan(s, x):
+    """Return the distribution function of a product of s square matrices, by its parameter."""
+
+    def place(phi):
+        return np.sin((s + 1) * phi) ** (s + 1) / np.sin(phi) / np.sin(s * phi) ** s
+
+    def density(phi):
+        return np.sin(phi) ** 2 * np.sin(s * phi) ** (s - 1) / np.pi / np.sin((s + 1) * phi) ** s
+
+    def mass(phi):
+        slope = (s + 1) ** 2 / np.tan((s + 1) * phi) - 1 / np.tan(phi) - s**2 / np.tan(s * phi)
+        return -density(phi) * place(phi) * slope
+
+    last = np.pi / (s + 1)
+    start = optimize.brentq(lambda phi: place(phi) - x, 1e-6, last * (1 - 1e-9))
+    return integrate.quad(mass, start, last)[0]
+
+
+def test_small_eigenvalues_of_a_product_are_counted():
+    # One in twenty lies below 1e-9 here, and one in seventy below what the density resolves.
+    model = RandomFeatures(linear, 1, 1, layers=5)
+    x = [1e-9, 1e-3, 1.0, 10.0]
+    expected = [fuss_catalan(6, point) for point in x]
+    np.testing.assert_allclose(model.cdf(x), expected, atol=1e-6)
+    assert expected[0] > 0.045
+    assert model.cdf([0.0, 20.0]) == pytest.approx([0, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("f, phi, psi", [(relu, 0.5, 0.8), (np.tanh, 1.0, 1.0), (linear, 3, 0.2)])
+def test_sixty_layers_have_the_moments_of_traces(f, phi, psi):
+    model = RandomFeatures(f, phi, psi, layers=60)
+    zeta, second = model.zeta / model.eta, 1 / phi + 1
+    for _ in range(60):
+        second = zeta**2 * second + 1 - zeta**2 + psi / phi
+    expected = [model.eta, model.eta**2 * phi / psi * second]
+    radius = 2 * model.eta * model._bulk.equations.bound()
+    found = [moment(model, k, 80, radius) for k in (1, 2)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_the_edge_of_many_layers():
+    factors = 61
+    model = RandomFeatures(linear, 1, 1, layers=factors - 1)
+    top = (factors + 1) * (1 + 1 / factors) ** factors
+    assert model._bulk.equations.bound() == pytest.approx(top, rel=1e-12)
+    assert (model.density([top * (1 - 1e-6), top * (1 + 1e-6)]) > 0).tolist() == [True, False]
+
+
+def test_layers_with_noise_forget_the_first_ones():
+    some, more = (RandomFeatures(relu, 0.5, 0.8, layers=count) for count in (90, 200))
+    np.testing.assert_allclose(more.stieltjes(POINTS), some.stieltjes(POINTS), rtol=1e-10)
 
 
 # --- other routes
