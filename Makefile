@@ -19,7 +19,7 @@ NONE = This book needs Python 3.11 to 3.14 with its venv module: \
 $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test notebooks reseed portability mutants test-archive test-oldest test-latest lint format serve lock clean
+.PHONY: help setup book pdf test notebooks reseed portability mutants test-archive test-oldest test-latest lint format serve lock clean
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ setup: ## make .venv with the pinned packages, and with no others (all targets d
 
 book: setup ## build the book and say where it is
 	@$(RUN) -m tools.build
+
+pdf: book ## print the book into one file, which the landing page then offers (needs Chromium)
+	@$(RUN) -m tools.pdf
 
 test: setup ## verify what has changed (ALL=1: everything; ONLY=lint,types,...: some stages)
 	@$(RUN) -m tools.verify --only '$(ONLY)' $(if $(ALL),--all)
