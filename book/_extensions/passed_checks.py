@@ -35,9 +35,10 @@ def summary(lines: list[str]) -> str:
 
 
 def with_text(block: nodes.literal_block, lines: list[str]) -> nodes.literal_block:
-    """Return a block like another one with these lines."""
+    """Return a block like another one with these lines; those of checks may be broken."""
     text = "\n".join(lines)
     new: nodes.literal_block = block.copy()
+    new["classes"] = [*block["classes"], *(["check-lines"] if LINE.match(lines[0]) else [])]
     new.rawsource = text
     new.append(nodes.Text(text))
     return new

@@ -77,4 +77,10 @@ def test_other_outputs_keep_their_place():
     transform.run()
     assert [type(child).__name__ for child in cell] == ["passed_checks", "image", "passed_checks"]
     assert all(child.parent is cell for child in cell)
-    assert cell[0][0]["classes"] == ["output", "stream"]
+    assert cell[0][0]["classes"] == ["output", "stream", "check-lines"]
+
+
+def test_only_the_lines_of_checks_may_be_broken():
+    """Given a table between two checks, its block keeps its columns."""
+    parts = folded([block(S, "d = 3:  0.5", N)])
+    assert ["check-lines" in part["classes"] for part in parts] == [True, False, True]
