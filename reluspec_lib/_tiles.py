@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import sys
 from pathlib import Path
 
-__all__ = ["COLUMNS", "ROWS", "cache_size", "rows_at_once", "shape"]
+__all__ = ["COLUMNS", "ROWS", "cache_size", "pieces", "rows_at_once", "shape"]
 
 #: Rows that a thread computes at once, in tiles one below the other.
 ROWS = 960
@@ -40,6 +41,12 @@ def shape(vectors: int, itemsize: int) -> tuple[int, int]:
     """Return height and width of a tile, for so many readout vectors and bytes in a number."""
     fitting = (height for height in _HEIGHTS if height * COLUMNS * itemsize <= cache_size())
     return next(fitting, _HEIGHTS[-1]), COLUMNS if vectors < _MANY_VECTORS else _MORE_COLUMNS
+
+
+def pieces(start: int, stop: int, height: int) -> list[tuple[int, int]]:
+    """Cut rows into tiles, without a last one of a single row: BLAS has another routine for it."""
+    edges = [*range(start, max(stop - 1, start + 1), height), stop]
+    return list(itertools.pairwise(edges))
 
 
 @functools.cache

@@ -319,23 +319,22 @@ def _add_units(
         tile = np.empty(shape, f.dtype)
         product = np.empty((len(tile), V.shape[1]), f.dtype)
         for start in range(worker * rows_at_once, n, workers * rows_at_once):
-            stop = min(start + rows_at_once, n)
+            pieces = _tiles.pieces(start, min(start + rows_at_once, n), height)
+            views = [
+                (x[a:b], tile[: b - a], zeros[: b - a], product[: b - a], f[a:b]) for a, b in pieces
+            ]
             for left in range(0, m, width):
-                columns = slice(left, left + width)
-                weights, vectors = W[:, columns].astype(f.dtype, copy=False), V[columns]
+                right = min(left + width, m)
+                weights = W[:, left:right].astype(f.dtype, copy=False)
+                vectors = V[left:right]
                 # Tiles below one another take the same weights, which are in the cache.
-                bottom = start
-                while bottom < stop:
+                for inputs, hidden, zero, outputs, sums in views:
                     _threads.check_stop()
-                    # No row is left alone: for one BLAS has another routine.
-                    top, bottom = bottom, bottom + height
-                    bottom = bottom if bottom + 1 < stop else stop
-                    rows = slice(top, bottom)
-                    part = slice(bottom - top), slice(weights.shape[1])
-                    hidden, outputs = tile[part], product[part[0]]
-                    np.matmul(x[rows], weights, out=hidden)
-                    activation(hidden, zeros[part])
+                    if right - left < width:
+                        hidden, zero = hidden[:, : right - left], zero[:, : right - left]
+                    np.matmul(inputs, weights, out=hidden)
+                    activation(hidden, zero)
                     np.matmul(hidden, vectors, out=outputs)
-                    f[rows] += outputs
+                    np.add(sums, outputs, out=sums)
 
     _threads.run(task, workers)

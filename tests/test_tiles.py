@@ -1,5 +1,6 @@
 """The size of tiles: from the machine's cache, and without a say in the outputs."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -37,6 +38,14 @@ def test_a_tile_fills_the_cache_within_bounds(cache, size, itemsize, height):
 
 def test_threads_have_half_of_few_rows():
     assert [_tiles.rows_at_once(n) for n in (1, 1919, 1920)] == [480, 480, 960]
+
+
+@pytest.mark.parametrize(
+    "stop, edges",
+    [(6, [5, 6]), (8, [5, 8]), (9, [5, 9]), (10, [5, 8, 10]), (11, [5, 8, 11]), (12, [5, 8, 12])],
+)
+def test_no_row_is_left_alone(stop, edges):
+    assert _tiles.pieces(5, stop, 3) == list(itertools.pairwise(edges))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
