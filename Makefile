@@ -19,21 +19,26 @@ NONE = This book needs Python 3.11 to 3.14 with its venv module: \
 $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf test notebooks reseed portability mutants test-archive test-oldest test-latest lint format serve lock clean
+# Two targets must not set up .venv at the same time.
+.NOTPARALLEL:
+.PHONY: help setup setup-test book pdf test notebooks reseed portability mutants test-archive test-oldest test-latest lint format serve lock clean
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-setup: ## make .venv with the pinned packages, and with no others (all targets do it)
+setup: ## make .venv with the pinned packages of the book, and no others (targets do it)
 	@$(eval USED := $(FOUND))$(if $(USED),,$(error $(NONE)))tools/setup.sh install '$(USED)'
+
+setup-test: ## add the pinned packages of the checks to .venv (targets that need them do it)
+	@$(eval USED := $(FOUND))$(if $(USED),,$(error $(NONE)))tools/setup.sh install '$(USED)' test
 
 book: setup ## build the book and say where it is
 	@$(RUN) -m tools.build
 
-pdf: book ## print the book into one file, which the landing page then offers (needs Chromium)
+pdf: setup-test book ## print the book into one file, which the landing page then offers (needs Chromium)
 	@$(RUN) -m tools.pdf
 
-test: setup ## verify what has changed (ALL=1: everything; ONLY=lint,types,...: some stages)
+test: setup-test ## verify what has changed (ALL=1: everything; ONLY=lint,types,...: some stages)
 	@$(RUN) -m tools.verify --only '$(ONLY)' $(if $(ALL),--all)
 
 notebooks: setup ## run the notebooks and store their outputs (NB=book/x.ipynb: only that one)
@@ -42,15 +47,15 @@ notebooks: setup ## run the notebooks and store their outputs (NB=book/x.ipynb: 
 reseed: setup ## repeat every simulated check on fresh seeds, storing nothing (NB=..., NUMBER=7)
 	@$(RUN) -m tools.reseed $(NB) $(if $(NUMBER),--number $(NUMBER))
 
-portability: setup ## run the notebooks in every arithmetic that this processor has (NB=...)
+portability: setup-test ## run the notebooks in every arithmetic that this processor has (NB=...)
 	@$(RUN) -m tools.portability every $(NB)
 
-mutants: setup ## change the library in small ways and count what its tests notice (MODULE=groups: one)
+mutants: setup-test ## change the library in small ways, count what tests notice (MODULE=groups: one)
 	@# Not in the lock: only this nightly target needs it, and pip cannot install its needs by hash.
 	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
 	@$(RUN) -m tools.mutants store $(MODULE)
 
-test-archive: book ## run every notebook from the archive of the built book, installed anew
+test-archive: setup-test book ## run every notebook from the archive of the built book, installed anew
 	@$(RUN) -m tools.archive check --all
 
 test-oldest: setup ## test the library with the oldest packages that pyproject.toml allows
@@ -59,21 +64,20 @@ test-oldest: setup ## test the library with the oldest packages that pyproject.t
 test-latest: setup ## test the library with the newest packages that there are
 	@$(RUN) -m tools.bounds latest
 
-lint: setup ## check code style and types
+lint: setup-test ## check code style and types
 	@$(RUN) -m tools.verify --only lint,types
 
-format: setup ## lay out the code and mend what ruff can mend
+format: setup-test ## lay out the code and mend what ruff can mend
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
 serve: book ## build the book and serve it on this machine (PORT=8000)
 	@$(RUN) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-lock: setup ## write requirements.txt from requirements.in (LOCK="--upgrade-package sympy")
+lock: setup ## write the locks from requirements*.in (LOCK="--upgrade-package sympy")
 	@command -v uv >/dev/null || test -x _build/uv/bin/uv || \
 	  { $(RUN) -m venv _build/uv && _build/uv/bin/python -m pip install --quiet uv; }
-	@PATH="$$PATH:_build/uv/bin" uv pip compile requirements.in --quiet --universal \
-	  --python-version 3.11 --generate-hashes --no-header --no-annotate $(LOCK) -o requirements.txt
+	@PATH="$$PATH:_build/uv/bin" $(RUN) -m tools.lock $(LOCK)
 
 clean: ## remove everything that was built, but not .venv
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,10 +9,11 @@ import tomllib
 
 import pytest
 
+from tools import lock
 from tools.notebooks import COVER, LANDING, all_figures, read
 from tools.settings import ROOT, find_notebooks
 
-LOCK = (ROOT / "requirements.txt").read_text()
+LOCKS = {name: (ROOT / name).read_text() for name in ("requirements.txt", "requirements-test.txt")}
 MAKEFILE = (ROOT / "Makefile").read_text()
 # Make run by a test must not take part in the make that runs the tests.
 ENV = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -39,12 +40,10 @@ def names(lines):
     return {normal(match[0]) for match in found if match}
 
 
-def pins():
-    """Return each pinned package of the lock with its number of hashes."""
-    entries = re.split(r"\n(?=\S)", LOCK.replace("\\\n", " ").strip())
-    return [
-        (entry.split("==")[0], "==" in entry, entry.count("--hash=sha256:")) for entry in entries
-    ]
+def pins(*locks):
+    """Return each pinned package of some locks, by default of all, with its number of hashes."""
+    found = [entry for name in locks or LOCKS for entry in lock.entries(LOCKS[name])]
+    return [(entry.split("==")[0], "==" in entry, entry.count("--hash=sha256:")) for entry in found]
 
 
 def project_files():
@@ -71,14 +70,49 @@ def test_every_package_is_pinned_with_hashes():
     assert [name for name, pinned, hashes in pins() if not pinned or not hashes] == []
 
 
-def test_the_lock_names_no_index():
-    assert not re.search(r"://|--(extra-)?index-url|--find-links|^-[if] ", LOCK, re.MULTILINE)
+@pytest.mark.parametrize("text", LOCKS.values(), ids=LOCKS)
+def test_a_lock_names_no_index(text):
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|^-[if] ", text, re.MULTILINE)
 
 
-def test_the_lock_holds_what_requirements_in_names():
-    wanted = names((ROOT / "requirements.in").read_text().splitlines())
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_holds_what_is_named_by_hand(name):
+    wanted = names((ROOT / name).with_suffix(".in").read_text().splitlines())
     assert wanted
-    assert wanted - {normal(name) for name, _, _ in pins()} == set()
+    assert wanted - {normal(pin) for pin, _, _ in pins(name)} == set()
+
+
+def test_no_package_is_in_both_locks():
+    book, test = ({pin for pin, _, _ in pins(name)} for name in LOCKS)
+    assert book & test == set()
+    # The driver of a browser is the largest of all.
+    assert "playwright" in test
+
+
+FAKE_UV = """#!/bin/sh
+for last in "$@"; do :; done
+echo "a==2" >"$last"
+case "$*" in *requirements-test.in*) echo "b==1" >>"$last" ;; esac
+echo "$@" >>"{log}"
+"""
+
+
+def test_both_locks_come_from_one_resolution(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    uv, log = tmp_path / "bin" / "uv", tmp_path / "log"
+    uv.write_text(FAKE_UV.format(log=log))
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{uv.parent}:/usr/bin:/bin")
+    for name in ("BOOK_LOCK", "TEST_LOCK"):
+        monkeypatch.setattr(lock, name, tmp_path / name)
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(lock, "BUILD", tmp_path)
+    assert lock.main(["--upgrade"]) == 0
+    assert (tmp_path / "BOOK_LOCK").read_text() == "a==2\n"
+    assert (tmp_path / "TEST_LOCK").read_text() == "b==1\n"
+    whole, book = log.read_text().splitlines()
+    assert "--upgrade requirements.in requirements-test.in" in whole
+    assert f"requirements.in -c {tmp_path / 'lock.txt'}" in book
 
 
 def test_the_library_needs_few_packages_and_the_lock_has_its_extras():
@@ -89,7 +123,7 @@ def test_the_library_needs_few_packages_and_the_lock_has_its_extras():
     wanted = names(
         [*project["dependencies"], *(name for extra in extras.values() for name in extra)]
     )
-    assert wanted - {normal(name) for name, _, _ in pins()} == set()
+    assert wanted - {normal(name) for name, _, _ in pins("requirements.txt")} == set()
 
 
 def test_package_version_is_the_one_that_is_cited():
@@ -163,37 +197,50 @@ esac
 """
 
 
+SET_UP = ("tools/setup.sh", "pyproject.toml", *LOCKS)
+
+
 def test_set_up_is_done_once_and_again_after_a_change(tmp_path):
     log = tmp_path / "log"
     python = tmp_path / "python3"
     python.write_text(FAKE_PYTHON.format(log=log))
     python.chmod(0o755)
     (tmp_path / "tools").mkdir()
-    for name in ("tools/setup.sh", "requirements.txt", "pyproject.toml"):
+    for name in SET_UP:
         shutil.copy(ROOT / name, tmp_path / name)
 
-    def calls():
+    def calls(*arguments):
         log.write_text("")
-        command = ["tools/setup.sh", "install", str(python)]
+        command = ["tools/setup.sh", "install", str(python), *arguments]
         subprocess.run(command, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=True)
         return [line for line in log.read_text().splitlines() if line.startswith("-m")]
 
+    def change(name):
+        with (tmp_path / name).open("a") as file:
+            file.write("# changed")
+
     venv, pinned, package = calls()
     assert venv == "-m venv .venv"
-    assert "--require-hashes -r requirements.txt" in pinned
+    assert pinned.endswith("--require-hashes -r requirements.txt")
     assert "--no-deps --no-build-isolation -e ." in package
     assert calls() == []
-    with (tmp_path / "pyproject.toml").open("a") as file:
-        file.write("# changed")
+    (checks,) = calls("test")
+    assert checks.endswith("--require-hashes -r requirements.txt -r requirements-test.txt")
+    assert calls("test") == calls() == []
+    change("pyproject.toml")
     assert calls() == [package]
-    with (tmp_path / "requirements.txt").open("a") as file:
-        file.write("# changed")
+    change("requirements.txt")
     assert calls() == [venv, pinned, package]
+    assert calls("test") == [checks]
+    # The book does not wait for packages that it does not use.
+    change("requirements-test.txt")
+    assert calls() == []
+    assert calls("test") == [venv, pinned, package, checks]
 
 
 def test_set_up_leaves_an_environment_that_it_did_not_make(tmp_path):
     (tmp_path / "tools").mkdir()
-    for name in ("tools/setup.sh", "requirements.txt", "pyproject.toml"):
+    for name in SET_UP:
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "mine").write_text("mine")
