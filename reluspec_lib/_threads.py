@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event, Lock, local
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from reluspec_lib._validation import check_count
 
-__all__ = ["check_stop", "check_workers", "run"]
+__all__ = ["check_stop", "check_workers", "run", "single"]
 
 Result = TypeVar("Result")
 
@@ -66,6 +67,15 @@ def run(task: Callable[[int], Result], workers: int) -> list[Result]:
         for failure in sorted(failures, key=lambda error: isinstance(error, _Stopped)):
             raise failure
         return [future.result() for future in futures]
+
+
+def single(wanted: bool = True) -> AbstractContextManager[None]:
+    """Return a context in which BLAS starts no threads, or one that changes nothing.
+
+    For loops of small products: each would wait for threads that have nothing to do, the longer the
+    busier the machine is.
+    """
+    return _one_blas_thread if wanted else nullcontext()
 
 
 class _OneBlasThread:

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator, expm_multiply
 
+from reluspec_lib._threads import single
 from reluspec_lib._validation import Array
 from reluspec_lib.spectrum import fisher
 
@@ -117,12 +118,14 @@ class Sample:
 
 def solve(loss: Population | Sample, growth: Growth, solver: str | None) -> tuple[str, Array, int]:
     """Return the solver, growth(A) force for all times, and the number of products."""
+    small = loss.side <= _DENSE_SIDE
     if solver is None:
-        solver = "dense" if loss.side <= _DENSE_SIDE else "lanczos"
-    if solver == "dense":
-        values, U, w = loss.decomposed()
-        return solver, U @ (learned(growth, values, loss.side) * w[:, None]), 0
-    return solver, *lanczos(loss.A, loss.force, growth)
+        solver = "dense" if small else "lanczos"
+    with single(small or solver == "lanczos"):
+        if solver == "dense":
+            values, U, w = loss.decomposed()
+            return solver, U @ (learned(growth, values, loss.side) * w[:, None]), 0
+        return solver, *lanczos(loss.A, loss.force, growth)
 
 
 def learned(growth: Growth, values: Array, size: int) -> Array:
@@ -204,9 +207,10 @@ def exponential(loss: Population | Sample, times: Array) -> Array:
         2 * (size + 1,), forward, backward, matmat=forward, rmatmat=backward, dtype=np.float64
     )
     state, now = np.append(np.zeros(size), 1.0), 0.0
-    for position, time in enumerate(times):
-        span = time - now
-        if span > 0:
-            state = expm_multiply(span * augmented, state, traceA=-span * loss.trace)
-        change[:, position], now = length * state[:-1], time
+    with single():
+        for position, time in enumerate(times):
+            span = time - now
+            if span > 0:
+                state = expm_multiply(span * augmented, state, traceA=-span * loss.trace)
+            change[:, position], now = length * state[:-1], time
     return change

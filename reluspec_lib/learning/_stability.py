@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import eigsh
 
+from reluspec_lib._threads import single
 from reluspec_lib._validation import Array, check_count
 from reluspec_lib.learning._loss import Population, Sample
 from reluspec_lib.learning._setting import check_flag, checked_features, checked_weights
@@ -149,7 +150,8 @@ def population_bound(W: Array, batch: int | None) -> float:
     all_at_once = bound(Population(W))
     if batch is None or math.isinf(all_at_once):
         return all_at_once
-    return 2 / ((1 - 1 / batch) * 2 / all_at_once + single_input_bound(W) / batch)
+    with single():
+        return 2 / ((1 - 1 / batch) * 2 / all_at_once + single_input_bound(W) / batch)
 
 
 def bound(loss: Population | Sample) -> float:
@@ -159,8 +161,9 @@ def bound(loss: Population | Sample) -> float:
         return math.inf
     if size == 1:
         return 2 / float((loss.A @ np.ones(1))[0])
-    # The error of the eigenvalue is of the order of the square of this tolerance.
-    value = eigsh(loss.A, 1, v0=loss.top, ncv=min(size, 8), tol=1e-7, return_eigenvectors=False)
+    with single():
+        # The error of the eigenvalue is of the order of the square of this tolerance.
+        value = eigsh(loss.A, 1, v0=loss.top, ncv=min(size, 8), tol=1e-7, return_eigenvectors=False)
     return 2 / float(value[0])
 
 

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reluspec_lib._threads import single
 from reluspec_lib._validation import (
     Array,
     RandomSource,
@@ -279,7 +280,7 @@ def sgd(
     v, function = setting.scale * (setting.start - setting.offset), setting.function
     W, scaled = setting.unit, float(setting.scaled(np.array([step]))[0])
     silent, done = function.power == 0, 0
-    with np.errstate(over="ignore", invalid="ignore"):
+    with single(), np.errstate(over="ignore", invalid="ignore"):
         for position, count in enumerate(counts):
             for _ in range(count - done):
                 x = rng.standard_normal((batch, len(W)))
