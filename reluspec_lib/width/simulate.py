@@ -77,8 +77,8 @@ def mae(
         Source of randomness; a seed gives the same as ``numpy.random.default_rng`` of it. Each draw
         has a stream of its own, which follows from the state of the generator; that is advanced.
     executor : concurrent.futures.Executor, optional
-        Where the draws run: threads, processes, ``mpi4py.futures``, or a Dask cluster by
-        ``client.get_executor()``. By default they run here, one after another.
+        Where the draws run: threads, processes (in a script below ``if __name__ == "__main__":``),
+        ``mpi4py.futures``, or a Dask cluster by ``client.get_executor()``. By default they run here.
     progress : bool
         Whether to show a progress bar on stderr.
     checkpoint : str or PathLike, optional
