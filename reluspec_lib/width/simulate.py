@@ -78,7 +78,7 @@ def mae(
         has a stream of its own, which follows from the state of the generator; that is advanced.
     executor : concurrent.futures.Executor, optional
         Where the draws run: threads, processes (in a script below ``if __name__ == "__main__":``),
-        ``mpi4py.futures``, or a Dask cluster by ``client.get_executor()``. By default they run here.
+        ``mpi4py.futures``, or a Dask cluster by ``client.get_executor()``. By default, here.
     progress : bool
         Whether to show a progress bar on stderr.
     checkpoint : str or PathLike, optional
