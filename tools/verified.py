@@ -35,6 +35,8 @@ IGNORED = {
     *(".git", ".venv", "_build", "dist", "__pycache__", ".hypothesis", ".ipynb_checkpoints"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"),
 }
+# What a run writes where the packages and the settings of Jupyter and matplotlib are.
+VOLATILE = {"__pycache__", "history.sqlite", "history.sqlite-journal", "log", "pid", "security"}
 # Of no effect on what a notebook computes.
 UNREAD = ("tests/", "book/_static/", "book/_extensions/", ".github/", ".ci/", "binder/")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -67,9 +69,9 @@ def machine() -> str:
     facts: list[object] = [platform.platform(), sys.version, sys.executable, models, browsers]
     facts += [core.__cpu_features__, locale]
     files = [Path(path).resolve() for path in (*browsers, sys.executable) if path]
-    for folder in ("lib", "share"):
-        files += files_below(Path(sys.prefix, folder), {"__pycache__"})
-    for path in filter(Path.exists, files):
+    for folder in {Path(sys.prefix), ROOT / ".venv"}:
+        files += files_below(folder, VOLATILE)
+    for path in filter(Path.exists, sorted(files)):
         status = path.lstat()
         facts.append((str(path), status.st_size, status.st_mtime_ns))
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -118,6 +118,7 @@ def test_another_machine_knows_nothing(tree, monkeypatch):
 @pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "TZ", "CHROMIUM"])
 def test_the_machine_is_another_one_with_another_locale_or_browser(tmp_path, monkeypatch, variable):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(verified, "ROOT", tmp_path)
     before = verified.machine()
     assert verified.machine() == before
     monkeypatch.setenv(variable, "other")
@@ -126,10 +127,14 @@ def test_the_machine_is_another_one_with_another_locale_or_browser(tmp_path, mon
 
 def test_the_machine_is_another_one_with_another_package(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(verified, "ROOT", tmp_path)
     module = tmp_path / "lib/python3/site-packages/numpy/core.py"
     module.parent.mkdir(parents=True)
     module.write_text("one = 1")
     before = verified.machine()
+    (tmp_path / "ipython/history.sqlite").parent.mkdir()
+    (tmp_path / "ipython/history.sqlite").write_text("what a run leaves")
+    assert verified.machine() == before
     module.write_text("one = 12")
     assert verified.machine() != before
 
