@@ -91,8 +91,7 @@ def windows(browser):
     def window(device="desktop", mode="light"):
         if (device, mode) not in opened:
             opened[device, mode] = Reader(browser, device, mode)
-        opened[device, mode].requests.clear()
-        opened[device, mode].errors.clear()
+        opened[device, mode].reset()
         return opened[device, mode]
 
     yield window
@@ -104,9 +103,10 @@ class Reader:
     """A browser window that keeps account of requests and errors."""
 
     def __init__(self, browser, device="desktop", mode="light"):
-        width, height = DEVICES[device]
+        self.size = dict(zip(("width", "height"), DEVICES[device], strict=True))
+        self.mode = mode
         self.context = browser.new_context(
-            viewport={"width": width, "height": height},
+            viewport=self.size,
             color_scheme=mode,
             reduced_motion="reduce",
             has_touch=device == "phone",
@@ -118,6 +118,13 @@ class Reader:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self.listen)
         self.page.on("requestfailed", lambda r: self.errors.append(f"{r.url}: {r.failure}"))
+
+    def reset(self):
+        """Forget what was, and give the window its size and mode again."""
+        self.requests.clear()
+        self.errors.clear()
+        self.page.set_viewport_size(self.size)
+        self.page.emulate_media(color_scheme=self.mode, media="screen")
 
     def listen(self, message):
         """Keep what a page complains about."""
