@@ -8,13 +8,16 @@ second.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import posixpath
 import re
 import shutil
+import struct
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,18 +27,32 @@ from tools.archive import NAME
 from tools.one_document import FIRST, document
 from tools.settings import HTML, shown
 
-__all__ = ["main", "offer", "page_numbers", "print_book"]
+__all__ = ["main", "objects_of", "offer", "packed", "page_numbers", "print_book"]
 
 WIDTH = 627  # pixels of 1/96 inch between the margins that pdf.css sets
+PACK = 500  # small objects that are compressed together
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+def objects_of(pdf: bytes) -> dict[int, bytes]:
+    """Return the objects of a file of Chromium's by their numbers, as its table says."""
+    start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
+    entries = re.findall(rb"(\d{10}) \d{5} ([nf])", pdf[start : pdf.index(b"trailer", start)])
+    places = {number: int(at) for number, (at, kind) in enumerate(entries) if kind == b"n"}
+    ends = dict(itertools.pairwise([*sorted(places.values()), start]))
+    texts = {number: pdf[at : ends[at]].strip() for number, at in places.items()}
+    return {
+        number: text.removeprefix(b"%d 0 obj" % number).removesuffix(b"endobj").strip()
+        for number, text in texts.items()
+    }
 
 
 def page_numbers(pdf: bytes) -> dict[str, int]:
     """Return the page, from 1, of each place in a file of Chromium's to which a link leads."""
-    objects = dict(re.findall(rb"\n(\d+) 0 obj\n(.*?)\nendobj", pdf, re.DOTALL))
+    objects = objects_of(pdf)
 
     def leaves(number: bytes) -> list[bytes]:
-        kids = re.search(rb"/Kids \[(.*?)\]", objects[number])
+        kids = re.search(rb"/Kids \[(.*?)\]", objects[int(number)])
         if kids is None:
             return [number]
         return [leaf for kid in re.findall(rb"(\d+) 0 R", kids[1]) for leaf in leaves(kid)]
@@ -44,8 +61,44 @@ def page_numbers(pdf: bytes) -> dict[str, int]:
     pages, places = (re.search(rb"/%s (\d+) 0 R" % key, root) for key in (b"Pages", b"Dests"))
     assert pages is not None, "not a file of Chromium's"
     order = {leaf: k for k, leaf in enumerate(leaves(pages[1]), 1)}
-    named = re.findall(rb"/(\S+) \[(\d+) 0 R", objects[places[1]]) if places else []
+    named = re.findall(rb"/(\S+) \[(\d+) 0 R", objects[int(places[1])]) if places else []
     return {name.decode(): order[page] for name, page in named}
+
+
+def packed(pdf: bytes) -> bytes:
+    """Return a file with its small objects compressed together; Chromium leaves them plain.
+
+    Most of them say what is a heading, a paragraph or a link, and were half of the file.
+    """
+    objects = objects_of(pdf)
+    out = bytearray(b"%PDF-1.5\n%\xd3\xeb\xe9\xe1\n")
+    rows = {0: (0, 0, 65535)}  # free, at an offset, or in a pack at an index
+
+    def write(number: int, entries: bytes, content: bytes) -> None:
+        rows[number] = (1, len(out), 0)
+        stream = zlib.compress(content, 9)
+        out.extend(b"%d 0 obj\n<<%s /Filter /FlateDecode " % (number, entries))
+        out.extend(b"/Length %d>> stream\n%s\nendstream\nendobj\n" % (len(stream), stream))
+
+    for number, text in objects.items():
+        if text.endswith(b"endstream"):
+            rows[number] = (1, len(out), 0)
+            out.extend(b"%d 0 obj\n%s\nendobj\n" % (number, text))
+    small = [number for number in objects if number not in rows]
+    following = max(objects) + 1
+    for pack in (small[k : k + PACK] for k in range(0, len(small), PACK)):
+        sizes = itertools.accumulate((len(objects[n]) + 1 for n in pack), initial=0)
+        head = b" ".join(b"%d %d" % pair for pair in zip(pack, sizes, strict=False)) + b"\n"
+        body = b"\n".join(objects[number] for number in pack)
+        write(following, b"/Type /ObjStm /N %d /First %d" % (len(pack), len(head)), head + body)
+        rows.update((number, (2, following, k)) for k, number in enumerate(pack))
+        following += 1
+    keys = b" ".join(re.findall(rb"/(?:Root|Info) \d+ 0 R", pdf[pdf.rindex(b"trailer") :]))
+    start = len(out)
+    rows[following] = (1, start, 0)
+    table = b"".join(struct.pack(">BIH", *rows.get(k, rows[0])) for k in range(following + 1))
+    write(following, b"/Type /XRef /W [1 4 2] /Size %d %s" % (following + 1, keys), table)
+    return bytes(out) + b"startxref\n%d\n%%%%EOF\n" % start
 
 
 FILL = """pages => document.querySelectorAll('.page-of').forEach(e => {
@@ -54,6 +107,9 @@ FILL = """pages => document.querySelectorAll('.page-of').forEach(e => {
 READY = """async () => {
   await MathJax.startup.promise;
   document.querySelectorAll("mjx-assistive-mml").forEach(e => e.remove());
+  // The formulas fit this width: the pages' scripts need not fit them anew for each print.
+  const stop = event => event.stopImmediatePropagation();
+  for (const kind of ["beforeprint", "afterprint"]) window.addEventListener(kind, stop, true);
   await document.fonts.ready;
   for (const image of document.images) await image.decode();
 }"""
@@ -74,12 +130,10 @@ def print_book(folder: Path, target: Path) -> int:
             tab.emulate_media(media="print", color_scheme="light")
             tab.goto(Path(file.name).as_uri())
             tab.evaluate(READY)
-            for _ in range(2):
-                pdf = tab.pdf(prefer_css_page_size=True, outline=True, tagged=True)
-                pages = page_numbers(pdf)
-                tab.evaluate(FILL, pages)
+            tab.evaluate(FILL, page_numbers(tab.pdf(prefer_css_page_size=True)))
+            pdf = tab.pdf(prefer_css_page_size=True, outline=True, tagged=True)
             browser.close()
-    target.write_bytes(pdf)
+    target.write_bytes(packed(pdf))
     return pdf.count(b"/Type /Page\n")
 
 

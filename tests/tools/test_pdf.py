@@ -1,7 +1,9 @@
 """The book as one file: a made-up book of three pages becomes one document, and is printed."""
 
 import re
+import struct
 import sys
+import zlib
 
 import pytest
 from bs4 import BeautifulSoup
@@ -110,18 +112,62 @@ def test_only_scripts_for_formulas_and_figures_are_taken(soup):
     assert soup.img["src"] == "_static/dot.png"
 
 
-def test_a_chromium_file_says_on_which_page_a_place_is():
-    objects = [
-        b"<</Type /Catalog\n/Pages 2 0 R\n/Dests 6 0 R>>",
-        b"<</Type /Pages\n/Kids [3 0 R 5 0 R]>>",
-        b"<</Type /Pages\n/Kids [7 0 R 4 0 R]>>",
-        b"<</Type /Page>>",
-        b"<</Type /Page>>",
-        b"<</c1 [4 0 R /XYZ 1 2 0]\n/c1-x [7 0 R /XYZ 1 2 0]\n/c2 [5 0 R /XYZ 1 2 0]>>",
-        b"<</Type /Page>>",
-    ]
-    text = b"".join(b"\n%d 0 obj\n%s\nendobj" % pair for pair in enumerate(objects, 1))
-    assert pdf.page_numbers(text) == {"c1": 2, "c1-x": 1, "c2": 3}
+OBJECTS = [
+    b"<</Type /Catalog\n/Pages 2 0 R\n/Dests 6 0 R>>",
+    b"<</Type /Pages\n/Kids [3 0 R 5 0 R]>>",
+    b"<</Type /Pages\n/Kids [7 0 R 4 0 R]>>",
+    b"<</Type /Page>>",
+    b"<</Type /Page>>",
+    b"<</c1 [4 0 R /XYZ 1 2 0]\n/c1-x [7 0 R /XYZ 1 2 0]\n/c2 [5 0 R /XYZ 1 2 0]>>",
+    b"<</Type /Page>>",
+    b"<</Length 21>> stream\n\nendobj\n8 0 obj\nxxx\nendstream",
+]
+
+
+@pytest.fixture
+def printed():
+    """Return a file as Chromium writes them, of three pages and a stream like an object."""
+    out, places = b"%PDF-1.4\n", []
+    for number, text in enumerate(OBJECTS, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, text)
+    rows = b"".join(b"%010d 00000 n \n" % place for place in places)
+    table = b"xref\n0 9\n0000000000 65535 f \n" + rows
+    return out + table + b"trailer\n<</Size 9\n/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(out)
+
+
+def test_a_file_says_on_which_page_a_place_is(printed):
+    assert list(pdf.objects_of(printed).values()) == OBJECTS
+    assert pdf.page_numbers(printed) == {"c1": 2, "c1-x": 1, "c2": 3}
+
+
+@pytest.mark.parametrize("size", [3, 500])
+def test_a_packed_file_has_the_same_objects(printed, monkeypatch, size):
+    monkeypatch.setattr(pdf, "PACK", size)
+    found = pdf.packed(printed)
+    start = int(found.split()[-2])
+    number, table = stream_at(found, start)
+    assert b"/Root 1 0 R" in found[start:]
+    rows = list(struct.iter_unpack(">BIH", table))
+    assert len(rows) == number + 1
+    for number, text in enumerate(OBJECTS, 1):
+        kind, place, index = rows[number]
+        if kind == 1:
+            assert found[place:].startswith(b"%d 0 obj\n%s\nendobj\n" % (number, text))
+        else:
+            pack, content = stream_at(found, rows[place][1])
+            assert (kind, pack) == (2, place)
+            first = int(re.search(rb"/First (\d+)", found[rows[place][1] :])[1])
+            numbers = [int(word) for word in content[:first].split()]
+            assert numbers[2 * index] == number
+            assert content[first + numbers[2 * index + 1] :].startswith(text)
+
+
+def stream_at(content, place):
+    """Return the number of the object at a place and its stream, decompressed."""
+    length = int(re.search(rb"/Length (\d+)", content[place:])[1])
+    begin = content.index(b"stream\n", place) + 7
+    return int(content[place:].split()[0]), zlib.decompress(content[begin : begin + length])
 
 
 def test_the_file_is_offered_once_behind_the_archive(folder):
@@ -139,13 +185,18 @@ def test_the_file_is_offered_once_behind_the_archive(folder):
 def test_it_is_printed_with_page_numbers_outline_and_links(folder, monkeypatch):
     (folder / "_static" / "mathjax").symlink_to(offline_mathjax.mathjax_folder())
     monkeypatch.setenv("CHROMIUM", find_browser())
+    printed = []
+    objects_of = pdf.objects_of
+    monkeypatch.setattr(pdf, "objects_of", lambda text: printed.append(text) or objects_of(text))
     target = folder / "book.pdf"
     assert pdf.print_book(folder, target) == 5
-    content = target.read_bytes()
+    first, content = printed
+    assert target.read_bytes() == pdf.packed(content)
+    assert pdf.page_numbers(first) == pdf.page_numbers(content)
     pages = pdf.page_numbers(content)
     wanted = {"c1": 3, "c1-exercise-1": 3, "solutions": 4, "c2": 5, "c2-statement": 5}
     assert wanted.items() <= pages.items()
-    assert {name.decode() for name in re.findall(rb"/Dest /(\S+)", content)} == set(pages)
+    assert {name.decode() for name in re.findall(rb"/Dest /([^\s>]+)", content)} == set(pages)
     outline = [b"A book", b"Contents", b"Part one", b"1. One", b"Solutions", b"2. Two"]
     assert all(b"<</Title (%s)" % title in content for title in outline)
     assert len(re.findall(rb"https://example.org", content)) == 1
