@@ -24,8 +24,9 @@ __all__ = [
 ]
 
 # Rows and columns of a tile of J: small enough for the cache, and large enough that threads seldom
-# wait for each other between the numpy calls on a tile.
-_TILE = 320
+# wait for each other between the numpy calls on a tile. A row has an odd number of cache lines, so
+# that the entries of a column do not all want the same place in the cache.
+_TILE = 200
 
 
 def _fit(degree: int) -> list[float]:
@@ -60,14 +61,15 @@ class _Kernel:
         self.coefficients = COEFFICIENTS[dtype]
         # Products of these are rho/2, and by a rounding unit too small ever to exceed 1/2.
         self.halves = directions * dtype.type(math.sqrt(0.5) * (1 - 4 * np.finfo(dtype).eps))
-        self.buffers = [np.empty((_TILE, _TILE), dtype) for _ in range(3)]
+        self.buffers = [np.empty(_TILE**2, dtype) for _ in range(3)]
         # Against an array of zeros numpy takes its vectorised loop; against a scalar it does not.
-        self.zeros = np.zeros((_TILE, _TILE), dtype)
+        self.zeros = np.zeros(_TILE**2, dtype)
 
     def __call__(self, rows: slice, columns: slice) -> Array:
         """Return the kernel of these units; the array is valid until the next call."""
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        half, w, kernel = (buffer[:height, :width] for buffer in self.buffers)
+        # Smaller tiles, at the edges, are without gaps as well: numpy is several times as fast.
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        half, w, kernel, zeros = (_front(b, shape) for b in (*self.buffers, self.zeros))
         np.matmul(self.halves[:, rows].T, self.halves[:, columns], out=half)
         np.abs(half, out=w)
         w += 0.5
@@ -81,9 +83,20 @@ class _Kernel:
         kernel *= w
         np.sqrt(w, out=w)
         kernel *= w
-        np.maximum(half, self.zeros[:height, :width], out=half)
+        np.maximum(half, zeros, out=half)
         kernel += half
         return kernel
+
+    def outer(self, left: Array, right: Array) -> Array:
+        """Return all products of these, in a buffer that the next call needs."""
+        products = _front(self.buffers[0], (len(left), len(right)))
+        np.multiply(left[:, None], right, out=products)
+        return products
+
+
+def _front(buffer: Array, shape: tuple[int, int]) -> Array:
+    """Return the first entries of a buffer as a matrix."""
+    return buffer[: shape[0] * shape[1]].reshape(shape)
 
 
 def strips(m: int) -> int:
@@ -129,8 +142,7 @@ def assembled(W: Array, kind: np.dtype[Any], workers: int) -> Array:
         kernel = _Kernel(directions)
         for rows, columns in _tiles(m, worker, workers):
             tile = kernel(rows, columns)
-            tile *= norms[rows, None]
-            tile *= norms[columns]
+            tile *= kernel.outer(norms[rows], norms[columns])
             if rows == columns:
                 # The product of a tile with itself is symmetric only up to rounding.
                 tile = np.triu(tile) + np.triu(tile, 1).T

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-from reluspec_lib import groups
+from reluspec_lib import groups, harmonics
 from reluspec_lib._validation import Array
 from reluspec_lib._values import ByValue
 from reluspec_lib.spectrum._kernel import Product, assembled, half_squares
@@ -113,11 +113,19 @@ def _from_groups(W: Array, k: int, tolerance: float, workers: int) -> Spectrum |
     lengths = np.linalg.norm(F, axis=0)
     F = F[:, lengths > 0] / lengths[lengths > 0]
     passes, size, last = 0, 0.0, math.inf
-    for kind in (np.float32, np.float64):
+    single = Product(W.astype(np.float32), workers)
+    while True:
         passes += 1
-        kept, _, Z, _ = _nystrom(F, Product(W.astype(kind), workers)(F.astype(kind)))
-        if len(kept) == F.shape[1]:
-            break  # otherwise rounding may have taken directions that are there
+        kept, values, Z, overlap = _nystrom(F, single(F.astype(np.float32)))
+        if len(kept) < F.shape[1]:
+            # Rounding may have taken directions that are there.
+            passes += 1
+            Z = _nystrom(F, Product(W, workers)(F))[2]
+            break
+        # A pass in float64 costs twice as much as one in float32.
+        if passes == 2 or k > len(values) or _foreseen(len(W), F[:, kept], overlap) <= tolerance:
+            break
+        F = Z
     product = Product(W, workers)
     while passes < _MOST_PASSES:
         passes, F = passes + 1, Z
@@ -162,6 +170,27 @@ def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
     rotation /= np.sqrt(values)
     # With F^T Y = R^T R and B = Y R^-1, F^T B is R^T.
     return kept, values, B @ rotation, np.triu(factor[:rank, :rank]).T @ rotation
+
+
+def _foreseen(d: int, F: Array, overlap: Array) -> float:
+    """Return about the error bound after one more pass, were the weights isotropic.
+
+    Then the largest eigenvalue left out is that of degree 4 with the spread of a random matrix. A
+    wrong guess costs time only.
+    """
+    if d == 1:
+        return 0.0
+    m = len(F)
+    ratio = harmonics.eigenvalue(d, 4) / harmonics.eigenvalue(d, 2)
+    spread = math.sqrt(harmonics.dimension(d, 4) / m)
+    # The root of the sum of the squared eigenvalues left out bounds them.
+    size = ratio * math.sqrt(m) * spread * math.hypot(1, spread)
+    contraction = (ratio * (1 + spread) ** 2) ** 2
+    # By the largest angle between the spans of F, which is not orthonormal, and of the result.
+    root = np.linalg.cholesky(F.T @ F)
+    cosines = scipy.linalg.solve_triangular(root, overlap, lower=True)
+    change = 1 - scipy.linalg.eigvalsh(cosines.T @ cosines, subset_by_index=(0, 0))[0]
+    return size * contraction * float(change)
 
 
 def _largest_left_out(total: float, size: float, values: Array, m: int) -> float:

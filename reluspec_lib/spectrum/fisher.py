@@ -80,7 +80,7 @@ def matrix(
 
     Notes
     -----
-    Beyond the result, memory is a copy of W and about 4 MiB per worker.
+    Beyond the result, memory is a copy of W and about 2 MiB per worker.
     Source: section 1 of the paper; Cho and Saul (2009) for the closed form.
 
     Examples
@@ -317,7 +317,7 @@ def spectrum(
     that spans it, each pass takes Y = J F and the Nystrom approximation A = Y (F^T Y)^-1 Y^T of J
     and goes on with the eigenvectors Z of A; directions that depend on others leave the block. The
     error of the eigenvalues contracts per pass by the square of the ratio of the first eigenvalue
-    left out to the last one kept. The first pass is in float32.
+    left out to the last one kept. The first pass is in float32; so is the next if two would follow.
 
     *The error is bounded.* E = J - A is positive semidefinite with E F = 0. Its trace and a bound
     of the sum of its squared entries are known, hence a bound gamma of its norm: the largest of n

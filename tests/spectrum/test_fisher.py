@@ -108,7 +108,7 @@ def test_lengths_whose_squares_leave_the_range_keep_their_directions(exponent):
     np.testing.assert_allclose(fisher.matvec(mixed, V), expected, rtol=1e-11)
 
 
-@pytest.mark.parametrize("m", [1, 319, 320, 321, 640, 641, 700])
+@pytest.mark.parametrize("m", [1, 199, 200, 201, 400, 401, 700])
 def test_the_matrix_is_exactly_symmetric_and_does_not_depend_on_blocks(m):
     W = rng().normal(size=(3, m))
     J = fisher.matrix(W)
