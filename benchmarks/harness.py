@@ -81,7 +81,7 @@ def machine() -> dict[str, Any]:
         ),
         platform.processor(),
     )
-    packages = ("numpy", "scipy", "scikit-learn", "torch")
+    packages = ("numpy", "scipy", "scikit-learn", "torch", "jax", "numba")
     versions = {}
     for package in packages:
         try:

@@ -105,10 +105,10 @@ def forward(
 
     Notes
     -----
-    The feature matrix is computed tile by tile and never held: beyond the result, memory is about
-    1 MiB and 1 more for each worker (4 and 4 from 256 columns v on), whatever n and m. Where W or V
-    is generated, a few blocks of 4 MiB come to it. Tiles are as high as the processor's cache has
-    room for.
+    The feature matrix is computed tile by tile and never held. Beyond the result and what BLAS
+    takes, memory is about 1 MiB and 1 more for each worker, whatever n and m (4 and 4 from 256
+    columns v on). Where W or V is generated, a few blocks of 4 MiB come to it. Tiles are as high as
+    the processor's cache has room for.
 
     Examples
     --------

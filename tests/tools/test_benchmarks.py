@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import harness
+from benchmarks import forward, harness
 
 
 def test_a_ratio_is_that_of_neighbouring_runs(monkeypatch):
@@ -32,3 +32,35 @@ def test_stored_results_name_the_machine_and_the_versions(path):
     assert content["rows"]
     assert content["machine"]["processor"]
     assert {"numpy", "scipy"} <= content["machine"]["versions"].keys()
+
+
+def test_growth_is_fitted_to_the_largest_sizes():
+    rows = [
+        {"of": name, name: size, "seconds": 9.0 if size < 10 else size**power}
+        for name, power in {"m": 1, "n": 1.5, "d": 0.5, "K": 2}.items()
+        for size in (1, 10, 20, 80)
+    ]
+    found = {row["of"]: row for row in forward.exponents(rows)}
+    assert [found[name]["exponent"] for name in "mndK"] == pytest.approx([1, 1.5, 0.5, 2])
+    assert (found["m"]["smallest"], found["m"]["largest"]) == (10, 80)
+
+
+def test_the_fastest_task_is_the_one_with_the_least_time(monkeypatch):
+    times = iter([3.0, 4.0, 5.0, 2.0, 3.0, 3.0])
+    monkeypatch.setattr(forward, "seconds", lambda task: next(times))
+    tasks = [lambda: 0, lambda: 1, lambda: 2]
+    assert forward.fastest(tasks) is tasks[1]
+
+
+def test_the_bare_products_cover_all_tiles(monkeypatch):
+    x, W, _ = forward.data(3, 70, 50, 2)
+    seen = []
+    product = forward.np.matmul
+
+    def counted(a, b, out):
+        seen.append(out.size)
+        return product(a, b, out=out)
+
+    monkeypatch.setattr(forward.np, "matmul", counted)
+    forward.bare(x, W, shape=(20, 30))()
+    assert sum(seen) == 50 * 70
