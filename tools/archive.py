@@ -3,12 +3,13 @@
 ``build`` writes it beside the pages; ``check`` unpacks it into an empty folder, in an environment
 that holds its packages and its wheel but nothing of this repository, and runs chapters there with
 the network off: by default three, with ``--all`` every one, in an environment that pip makes from
-the archive as its README says.
+the archive as its README says. Only kernels run there; what compares their outputs stays outside.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import sysconfig
@@ -121,17 +122,27 @@ def environment_of(folder: Path, *, install: bool) -> Path:
     return python
 
 
+def kernel_of(python: Path, folder: Path) -> None:
+    """Write the description of a kernel named ``archive`` that runs a Python."""
+    kernel = folder / "kernels" / "archive"
+    kernel.mkdir(parents=True)
+    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    description = {"argv": argv, "display_name": "archive", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(description), encoding="utf-8")
+
+
 def check(archive: Path, notebooks: Sequence[str], *, install: bool) -> int:
     """Run notebooks of the archive in an empty folder and compare them with what they hold."""
     with tempfile.TemporaryDirectory() as name:
         with zipfile.ZipFile(archive) as file:
             file.extractall(name)
         folder = Path(name) / NAME
-        python = environment_of(folder, install=install)
-        command = [str(python), "-m", "pytest", "-q", "--tb=short", "--color=no", "--nbval"]
-        command += ["--nbval-current-env", "--nbval-cell-timeout=300", "-n", "2"]
+        kernel_of(environment_of(folder, install=install), Path(name))
+        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "--color=no", "--nbval"]
+        command += ["--nbval-kernel-name=archive", "--nbval-cell-timeout=300", "-n", "2"]
         command += ["--dist", "loadfile", "-p", "no:cacheprovider", *(notebooks or ["book"])]
-        return subprocess.run(command, cwd=folder, env=environment()).returncode
+        env = environment() | {"JUPYTER_PATH": name}
+        return subprocess.run(command, cwd=folder, env=env).returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
