@@ -117,7 +117,8 @@ def normalised(nb: NotebookNode) -> NotebookNode:
                 "language": "python",
                 "name": "python3",
             },
-            "language_info": {"name": "python"},
+            # nbconvert --to script names the script by it.
+            "language_info": {"file_extension": ".py", "name": "python"},
         }
     )
     nb.nbformat, nb.nbformat_minor = 4, 5
