@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,8 +34,6 @@ _COUNTS = (32, 48, 96)
 # enough, and the largest accepted.
 _TOLERANCE = 1e-12
 _ACCEPTED = 1e-6
-# The same for a mean over lengths, which has a kink where the activation has one apart from 0.
-_ACCEPTED_MEAN = 2e-5
 # Radial eigenvalues below this are rounding.
 _ROUNDING = 4e-15
 _MOST_RUNGS = 12
@@ -212,12 +211,17 @@ def on_sphere(
     if isinstance(act, Homogeneous):
         unit = _radial.homogeneous_coefficient(act, d, k) * (scale * length) ** act.power
         return float(unit**2 * _radial.length_moment(d, 2 * act.power))
-    size = _radial.second_moment(act, d, scale)
-    return float(
-        over_lengths(
-            lambda t, w: w @ _radial.coefficients(act, d, k, scale * length * t) ** 2, d, size
-        )
-    )
+    pieces, length = any(act.kinks), scale * length
+
+    def mean(count: int) -> float:
+        if pieces:
+            t, weight = _radial.chi_pieces(d, count, _radial.turns(act, length))
+        else:
+            t, weight = _radial.chi(d, count)
+        return float(weight @ _radial.coefficients(act, d, k, length * t) ** 2)
+
+    rules = _radial.PIECE_NODES if pieces else _COUNTS
+    return float(agreed(mean, rules, _radial.second_moment(act, d, scale)))
 
 
 def second_moment(activation: Activation | str, d: int, *, scale: float = 1.0) -> float:
@@ -246,22 +250,43 @@ def second_moment(activation: Activation | str, d: int, *, scale: float = 1.0) -
     return _radial.second_moment(act, d, scale)
 
 
-def over_lengths(mean: Callable[[Array, Array], Array], d: int, size: float) -> Array:
-    """Return a mean over the chi law, given its nodes and weights, once two rules agree."""
+def agreed(mean: Callable[[int], Array | float], rules: Sequence[int], size: float) -> Array:
+    """Return a mean over the lengths of weights, given the size of a rule, once two rules agree."""
     before, error, found = np.array(math.inf), math.inf, np.zeros(1)
-    for count in _COUNTS:
-        found = np.asarray(mean(*_radial.chi(d, count)))
+    for count in rules:
+        found = np.asarray(mean(count))
         error = float(np.abs(found - before).max())
         allowed = max(size, float(np.abs(found).max()))
         if error <= _TOLERANCE * allowed:
             break
         before = found
-    if not error <= _ACCEPTED_MEAN * allowed:
+    if not error <= _ACCEPTED * allowed:
         raise ValueError(
             "activation must be smooth between its kinks, and turn slowly at the lengths given; "
             f"two rules for the mean over the lengths of weights differ by {error:.2g}"
         )
     return found
+
+
+def over_lengths(
+    act: Activation, d: int, k: int, lengths: Array, power: float, size: float
+) -> Array:
+    """Return E[t^power b_k(length t)], t of the chi law, at these lengths."""
+    if not any(act.kinks):
+
+        def smooth(count: int) -> Array:
+            t, weight = _radial.chi(d, count)
+            found: Array = _radial.coefficients(act, d, k, lengths[..., None] * t)
+            return found @ (weight * t**power)
+
+        return agreed(smooth, _COUNTS, size)
+    # A Gauss rule of the chi law would be good to a few digits only.
+    apart, place = np.unique(lengths, return_inverse=True)
+    found = np.empty(len(apart))
+    for i, length in enumerate(apart.tolist()):
+        rule = partial(_radial.against_first, act, d, k, power, length)
+        found[i] = agreed(rule, _radial.PIECE_NODES, size)
+    return found[place].reshape(lengths.shape)
 
 
 def check_lengths(name: str, value: ArrayLike) -> Array:
@@ -277,4 +302,7 @@ def checked(
     act, scale = named(activation), check_number("scale", scale, positive=True)
     d, k = _check_degree(d, k)
     _radial.check_growth(act, d, scale)
+    moment = _radial.second_moment(act, d, scale)
+    if not math.isfinite(moment):
+        raise ValueError(f"scale must leave E sigma(scale g.x)^2 a float, got {scale:g}")
     return act, d, k, scale

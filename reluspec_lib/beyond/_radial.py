@@ -18,12 +18,16 @@ from reluspec_lib._validation import Array
 from reluspec_lib.beyond._activation import Activation, Homogeneous
 
 __all__ = [
+    "PIECE_NODES",
+    "against_first",
     "check_growth",
     "chi",
+    "chi_pieces",
     "coefficients",
     "homogeneous_coefficient",
     "length_moment",
     "second_moment",
+    "turns",
 ]
 
 # Beyond this multiple of 1/sqrt(d) from the equator the weight of the sphere is below 1e-31.
@@ -40,6 +44,12 @@ _BLOCK = 1 << 21
 # The chi law is discretised on this many points, within this distance of the root of d.
 _FINE = 400
 _REACH = 9.0
+# Or in pieces, smaller near places where what is averaged is not smooth, with so many nodes each.
+_CHI_PIECES = 10
+_AT_TURN = np.outer([-1, 1], 8.0 ** -np.arange(10)).ravel()
+_TO_ZERO = 0.25 ** np.arange(14)
+_FAR = 12.0
+PIECE_NODES = (10, 14)
 
 # The law of g.x falls like exp(-|t|): what it gives beyond is below the smallest float.
 _FARTHEST = 600.0
@@ -127,8 +137,7 @@ def chi(d: int, count: int) -> tuple[Array, Array]:
     points, gauss = np.polynomial.legendre.leggauss(_FINE)
     low, high = max(0.0, math.sqrt(d) - _REACH), math.sqrt(d) + _REACH
     t = low + (high - low) * (1 + points) / 2
-    logarithm = (d - 1) * np.log(t / math.sqrt(d)) - (t * t - d) / 2
-    mass = gauss * np.exp(logarithm)
+    mass = gauss * _chi_density(d, t)
     mass /= mass.sum()
     diagonal, beside = np.empty(count), np.empty(count)
     before, current = np.zeros_like(t), np.sqrt(mass)
@@ -145,6 +154,52 @@ def chi(d: int, count: int) -> tuple[Array, Array]:
     return nodes, vectors[0] ** 2
 
 
+def turns(activation: Activation, length: float) -> Array:
+    """Return where b_k(length t) is not smooth, as it reaches a kink there, and places around."""
+    kinks = np.unique(np.abs([kink for kink in activation.kinks if kink]))
+    places: Array = np.add.outer(kinks / length, np.append(_AT_TURN, 0.0)).ravel()
+    return places
+
+
+def chi_pieces(d: int, nodes: int, near: Array) -> tuple[Array, Array]:
+    """Return nodes and weights of the chi law on pieces, some of which end at these places."""
+    low, high = max(0.0, math.sqrt(d) - _REACH), math.sqrt(d) + _REACH
+    ends = np.concatenate([np.linspace(low, high, _CHI_PIECES + 1), near])
+    ends = np.unique(np.clip(ends, low, high))
+    points, gauss = np.polynomial.legendre.leggauss(nodes)
+    half = np.diff(ends)[:, None] / 2
+    t = (ends[:-1, None] + half * (1 + points)).ravel()
+    weight = (half * gauss).ravel() * _chi_density(d, t)
+    return t, weight / weight.sum()
+
+
+def against_first(
+    activation: Activation, d: int, k: int, power: float, length: float, nodes: int
+) -> float:
+    r"""Return E[t^a b_k(length t)] as a mean over the first coordinate z of the hidden weight.
+
+    With t^2 = z^2 + s^2, s of the chi law with d - 1 degrees of freedom, it is E[s(length z) H(z)]
+    with H(z) = E[t^a P_k(z/t)]. Pieces in z end at the kinks, those in both shrink towards 0.
+    """
+    places = np.array([0.0, *activation.kinks]) / length if length else np.zeros(1)
+    near = np.add.outer(places[np.abs(places) <= _FAR], np.append(_AT_TURN, 0.0)).ravel()
+    ends = np.unique(np.clip(np.append(np.linspace(-_FAR, _FAR, 25), near), -_FAR, _FAR))
+    points, gauss = np.polynomial.legendre.leggauss(nodes)
+    half = np.diff(ends)[:, None] / 2
+    z = (ends[:-1, None] + half * (1 + points)).ravel()
+    weight = (half * gauss).ravel() * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    s, mass = chi_pieces(d - 1, nodes, _TO_ZERO) if d > 1 else (np.zeros(1), np.ones(1))
+    t = np.hypot(z[:, None], s)
+    H = (t**power * harmonics.zonal(d, k, np.clip(z[:, None] / t, -1, 1))) @ mass
+    return float(_values(activation, length * z) @ (weight * H))
+
+
+def _chi_density(d: int, t: Array) -> Array:
+    """Return the density of the chi law, up to its constant."""
+    density: Array = np.exp((d - 1) * np.log(t / math.sqrt(d)) - (t * t - d) / 2)
+    return density
+
+
 @lru_cache(maxsize=64)
 def second_moment(activation: Activation, d: int, scale: float) -> float:
     """Return E s(scale g.x)^2, g and x standard Gaussian in R^d."""
@@ -152,8 +207,8 @@ def second_moment(activation: Activation, d: int, scale: float) -> float:
         alpha = activation.power
         square = activation.even**2 + activation.odd**2
         unit = length_moment(d, 2 * alpha) * length_moment(1, 2 * alpha)
-        moment: float = square * unit * scale ** (2 * alpha)
-        return moment
+        with np.errstate(over="ignore"):
+            return float(square * unit * np.float64(scale) ** (2 * alpha))
     return _product_moment(activation, d, scale, 2)[0]
 
 

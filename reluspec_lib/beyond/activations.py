@@ -12,6 +12,7 @@ kinks, or a function that is smooth except at 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -162,13 +163,8 @@ def radial(
         unit = _radial.homogeneous_coefficient(act, d, k) * scale**act.power
         found = unit * _radial.length_moment(d, power + act.power) * lengths**act.power
     else:
-        found = over_lengths(
-            lambda t, w: (
-                _radial.coefficients(act, d, k, scale * lengths[..., None] * t) @ (w * t**power)
-            ),
-            d,
-            _radial.length_moment(d, 2 * power) ** 0.5 * second_moment(act, d, scale=scale) ** 0.5,
-        )
+        size = math.sqrt(_radial.length_moment(d, 2 * power) * second_moment(act, d, scale=scale))
+        found = over_lengths(act, d, k, scale * lengths, power, size)
     return found if np.ndim(found) else float(found)
 
 

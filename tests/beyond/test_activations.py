@@ -1,11 +1,12 @@
 """Any activation: coefficients, eigenvalues, limits and second moments from independent routes."""
 
+import itertools
 import math
 
 import mpmath as mp
 import numpy as np
 import pytest
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 from helpers import rng
 from reluspec_lib import activations, fisher, groups, harmonics, sample_weights
@@ -242,6 +243,41 @@ def test_second_moments_of_leaky_relus_are_sums_over_signs(slope):
     same, mixed = polar(1, rho), polar(1, rho, -1)
     expected = (1 + slope**2) * same - 2 * slope * mixed
     assert float(activations.kernel(activations.leaky(slope), 1, 1, rho)) == pytest.approx(expected)
+
+
+SHIFTED = activations.Activation(lambda t: np.maximum(t - 1, 0), kinks=(1,), name="shifted")
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 10, 200])
+def test_means_over_lengths_with_kinks_are_those_of_stein(d):
+    r = np.array([0.0, 0.1, 1.5, 1.5, 30.0])
+    with np.errstate(divide="ignore"):
+        turn = 1 / r
+    # E[z s(r z)] = r E s'(r z), and E[(z^2 - 1) s(r z)] = r^2 E s''(r z).
+    first = r * special.erf(turn / math.sqrt(2))
+    np.testing.assert_allclose(activations.radial(CLIP, d, 1, r), first, rtol=1e-12)
+    if d > 1:
+        second = r * stats.norm.pdf(turn)
+        found = activations.radial(SHIFTED, d, 2, r, power=2.0)
+        np.testing.assert_allclose(found, second, rtol=1e-9, atol=1e-13)
+
+
+def test_on_a_sphere_with_kinks():
+    def square(t):
+        s = math.sqrt(3) * t
+        return (s / 3 if s < 1 else 0.5 - 1 / (6 * s * s)) ** 2 * stats.chi.pdf(t, 3)
+
+    ends = [0, 1 / math.sqrt(3), 4, 12]
+    expected = sum(integrate.quad(square, *piece)[0] for piece in itertools.pairwise(ends))
+    assert activations.on_sphere(CLIP, 3, 1) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+@pytest.mark.parametrize("function", [activations.ladder, activations.on_sphere])
+def test_scales_that_overflow_are_refused(name, function):
+    with refused("scale must leave E sigma"):
+        function(name, 3, 0, scale=1e200)
+    assert activations.eigenvalue(name, 3, 0, scale=1e100) == pytest.approx(0.5625e200)
 
 
 @pytest.mark.parametrize("rho", [0.3, -0.97, 0.9999, 1.0])
