@@ -174,7 +174,7 @@ BROKEN = [
     ("more_prose_than_code", with_source("y = 1\n" * 200), "words for"),
     ("normal_form", set_cell(0, "metadata", {"jp-collapsed": True}), "jp-collapsed"),
     ("normal_form", lambda nb: nb.metadata.update(language_info={"version": "3"}), "normal form"),
-    ("extension", lambda nb: nb.metadata.language_info.pop("file_extension"), "normal form"),
+    ("normal_form", lambda nb: nb.metadata.language_info.pop("file_extension"), "normal form"),
     ("small_file", with_source("y = '" + "0" * 1_500_000 + "'"), "bytes"),
     ("exercises_solved", set_markdown(":label: ex-one\n", ""), "has no :label:"),
     ("exercises_solved", set_markdown(SOLUTION, "So."), "no solution"),
