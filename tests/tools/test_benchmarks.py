@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import forward, harness
+from benchmarks import coefficients, forward, harness
 
 
 def test_a_ratio_is_that_of_neighbouring_runs(monkeypatch):
@@ -64,3 +64,11 @@ def test_the_bare_products_cover_all_tiles(monkeypatch):
     monkeypatch.setattr(forward.np, "matmul", counted)
     forward.bare(x, W, shape=(20, 30))()
     assert sum(seen) == 50 * 70
+
+
+@pytest.mark.parametrize("case", coefficients.INTEGRANDS)
+@pytest.mark.parametrize("solver", coefficients.SOLVERS)
+def test_general_quadrature_is_asked_for_what_the_library_gives(case, solver):
+    integrand = coefficients.INTEGRANDS[case][solver]
+    found = coefficients.SOLVERS[solver](integrand, 4, 2)
+    assert found == pytest.approx(coefficients.library(case, 4, 2), rel=1e-11)
