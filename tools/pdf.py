@@ -126,7 +126,7 @@ def print_book(folder: Path, target: Path) -> int:
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
             # At the width of the paper, so that formulas are broken into lines for it.
             tab = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=2)
-            tab.set_default_timeout(600_000)
+            tab.set_default_timeout(0)  # formulas of the whole book take minutes
             tab.emulate_media(media="print", color_scheme="light")
             tab.goto(Path(file.name).as_uri())
             tab.evaluate(READY)
