@@ -1,9 +1,11 @@
-"""Pages without what they do not use: icons that none shows, and the search where none is done.
+"""Pages without what they do not use: scripts for a dozen icons, rules of style for other sites.
 
-The theme loads all of Font Awesome, 1.5 MB of outlines, for a dozen icons on its buttons, and the
-index of the whole book with every page. After the build this extension drops the outlines that
-neither a page nor another script names, and the index from all pages but that of the search, where
-the search field leads.
+The theme loads all of Font Awesome, 1.5 MB of outlines, for the icons on its buttons, and the index
+of the whole book with every page. After the build this extension draws the icons into the pages, as
+the script would do in the browser, drops the index from all pages but that of the search, where the
+search field leads, and the rules of style that no element can match; pictures become lossless WebP.
+It also mends what makes a
+page harder to hear than to see.
 """
 
 from __future__ import annotations
@@ -12,61 +14,90 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lean_images import encode_all, with_webp
+from lean_styles import lean, words_of
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-SCRIPT = "scripts/fontawesome.js"
+ICONS = "scripts/fontawesome.js"
 # name:[width,height,[other names],"code point","outline"] in an object of the script.
 OUTLINE = re.compile(
-    r'"?(?P<name>[a-z0-9-]+)"?:\[\d+,\d+,\[(?P<others>[^\]]*)\],"[0-9a-f]+",'
-    r'(?:"[^"]*"|\[[^\]]*\])\],?'
+    r'"?(?P<name>[a-z0-9-]+)"?:\[(?P<width>\d+),(?P<height>\d+),\[(?P<others>[^\]]*)\],'
+    r'"[0-9a-f]+","(?P<path>[^"]*)"\]'
+)
+ICON = re.compile(
+    r'<(?P<tag>i|span) class="(?P<classes>[^"]*\bfa-[^"]*)"(?P<more>[^>]*)></(?P=tag)>'
+)
+LOADED = re.compile(
+    r'<script [^>]*\bsrc="[^"]*\bscripts/fontawesome\.js[^"]*"></script>\s*'
+    r'|<link [^>]*\bhref="[^"]*\bscripts/fontawesome\.js[^"]*"\s*/>\s*'
 )
 SEARCH = re.compile(
     r'<script src="[^"]*\b(?:searchtools|language_data|searchindex)\.js[^"]*"></script>\s*'
 )
-# docutils calls references a list of entries in a role that is withdrawn: screen readers then find
-# a list without entries.
-ROLES = (' role="list"', ' role="doc-biblioentry"')
-NAMED = re.compile(r"\bfa-([a-z0-9-]+)")
+MENDED = {
+    # docutils calls references a list of entries in a role that is withdrawn: screen readers then
+    # find a list without entries.
+    ' role="list"': "",
+    ' role="doc-biblioentry"': "",
+    # The logo and its title lie in no part of the page that a screen reader can name.
+    '<div class="sidebar-primary-items__start sidebar-primary__section">': (
+        '<div class="sidebar-primary-items__start sidebar-primary__section" role="region" '
+        'aria-label="Book">'
+    ),
+}
 
 
-def icons_of(folder: Path) -> set[str]:
-    """Return the names of icons in pages and scripts, without the script of the icons itself."""
-    files = [path for kind in ("html", "js") for path in folder.rglob(f"*.{kind}")]
-    names: set[str] = set()
-    for path in files:
-        if path.name != Path(SCRIPT).name and "mathjax" not in path.parts:
-            names.update(NAMED.findall(path.read_text(encoding="utf-8")))
-    return names
+def outlines(script: str) -> dict[str, str]:
+    """Return the icons of Font Awesome as SVG, by all their names."""
+    found: dict[str, str] = {}
+    for match in OUTLINE.finditer(script):
+        # A name stands in each of three styles; the last is the solid one, which the theme uses.
+        box = f"0 0 {match['width']} {match['height']}"
+        drawn = f'viewBox="{box}"><path fill="currentColor" d="{match["path"]}"/></svg>'
+        for name in (match["name"], *re.findall(r'"([a-z0-9-]+)"', match["others"])):
+            found[name] = drawn
+    return found
 
 
-def without_others(script: str, names: set[str]) -> str:
-    """Return the script with the outlines of these icons alone."""
+def with_icons(page: str, icons: dict[str, str]) -> str:
+    """Return a page with its icons drawn in it."""
 
-    def keep(match: re.Match[str]) -> str:
-        known = {match["name"], *re.findall(r"[a-z0-9-]+", match["others"])}
-        return match[0] if known & names else ""
+    def draw(match: re.Match[str]) -> str:
+        names = match["classes"].split()
+        drawn = next((icons[n[3:]] for n in names if n.startswith("fa-") and n[3:] in icons), None)
+        if drawn is None:
+            raise ExtensionError(f"no outline for {match[0]}: {ICONS} has changed its form")
+        # The classes of size and of the theme stay; those of the font would load it.
+        kept = [n for n in names if n not in {"fas", "fa-solid"} and n[3:] not in icons]
+        classes = " ".join(["drawn-icon", *kept])
+        return f'<svg class="{classes}"{match["more"]} aria-hidden="true" {drawn}'
 
-    return OUTLINE.sub(keep, script)
+    return LOADED.sub("", ICON.sub(draw, page))
 
 
 def make_lean(app: Sphinx, exception: Exception | None) -> None:
-    """Drop both from the built book, after a build that succeeded."""
-    if exception is not None or app.builder.format != "html":
-        return
-    folder = Path(app.outdir)
-    script = folder / "_static" / SCRIPT
-    before = script.read_text(encoding="utf-8")
-    after = without_others(before, icons_of(folder))
-    if before == after and len(before) > 500_000:
-        raise ExtensionError(f"{SCRIPT} has changed its form: no outline was found in it")
-    script.write_text(after, encoding="utf-8")
-    for page in folder.rglob("*.html"):
-        if page.name != "search.html" and "_static" not in page.parts:
-            text = SEARCH.sub("", page.read_text(encoding="utf-8"))
-            for role in ROLES:
-                text = text.replace(role, "")
-            page.write_text(text, encoding="utf-8")
+    """Make the pages and styles of the built book lean, after a build that succeeded."""
+    if exception is None and app.builder.format == "html":
+        make_folder_lean(Path(app.outdir))
+
+
+def make_folder_lean(folder: Path) -> None:
+    """Make the pages and styles in a folder lean; once more changes nothing."""
+    icons = outlines((folder / "_static" / ICONS).read_text(encoding="utf-8"))
+    for path in folder.rglob("*.html"):
+        if "_static" in path.parts:
+            continue
+        page = with_webp(with_icons(path.read_text(encoding="utf-8"), icons))
+        if path.name != "search.html":
+            page = SEARCH.sub("", page)
+        for old, new in MENDED.items():
+            page = page.replace(old, new)
+        path.write_text(page, encoding="utf-8")
+    encode_all(folder / "_images")
+    known = words_of(folder)
+    for path in (folder / "_static").rglob("*.css"):
+        path.write_text(lean(path.read_text(encoding="utf-8"), known), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -199,6 +199,9 @@ def test_mathjax_is_local_and_complete():
             assert mathjax, f"{name_of(page)} has formulas and no MathJax"
         for source in mathjax:
             assert (page.parent / urlsplit(source).path).resolve().is_file()
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    for part in config["sphinx"]["config"]["mathjax3_config"]["loader"]["load"]:
+        assert (HTML / "_static" / "mathjax" / f"{part}.js").is_file()
     fonts = HTML / "_static" / "mathjax" / "output" / "chtml" / "fonts" / "woff-v2"
     assert len(list(fonts.glob("*.woff"))) > 20
 
