@@ -234,6 +234,8 @@ def share(d: int, kmax: int) -> float:
     total += 0.5 if kmax >= 1 else 0.0
     if d == 1 or kmax < 2:
         return total
+    if kmax < 4:
+        return total + 2 / d * dimension(d, 2) * eigenvalue(d, 2)
     _, traces = even_degrees(d, kmax // 2)
     return total + 2 / d * float(traces.sum())
 
