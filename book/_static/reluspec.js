@@ -89,6 +89,58 @@
     markScrollable();
   }
 
+  // Panels side by side are small on a phone: a tap or a button shows a figure at its own size, in a
+  // window that scrolls. Esc closes it, and the browser gives the focus back.
+  const SHRUNK = 0.75;
+  let full = null;
+
+  function button(text, act) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = text;
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  function enlarge(image) {
+    if (!full) {
+      full = document.createElement("dialog");
+      full.className = "figure-full";
+      full.setAttribute("aria-label", "Figure at its own size");
+      const box = document.createElement("div");
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", "Figure, scrolls");
+      box.autofocus = true;
+      full.append(box, button("Close", () => full.close()));
+      // Not every browser closes it by itself.
+      full.addEventListener("keydown", (event) => event.key === "Escape" && full.close());
+      document.querySelector("article.bd-article").append(full);
+    }
+    const copy = image.cloneNode();
+    copy.removeAttribute("id");
+    full.firstChild.replaceChildren(copy);
+    full.showModal();
+  }
+
+  function offerToEnlarge() {
+    const images = [...document.querySelectorAll("article :is(figure, .cell_output) img")];
+    const small = images.map((image) => image.clientWidth > 0 && image.clientWidth < SHRUNK * image.naturalWidth);
+    images.forEach(function (image, k) {
+      if (small[k] && !image.enlarger) {
+        image.enlarger = button("Enlarge the figure", () => enlarge(image));
+        image.enlarger.className = "enlarge";
+        image.after(image.enlarger);
+        image.addEventListener("click", () => image.enlarger.hidden || enlarge(image));
+      }
+      if (image.enlarger) image.enlarger.hidden = !small[k];
+    });
+  }
+
+  window.addEventListener("load", offerToEnlarge);
+  window.addEventListener("resize", offerToEnlarge);
+  document.addEventListener("toggle", (event) => event.target.open && offerToEnlarge(), true);
+
   // Paper is light and shows what is folded away.
   let before = null;
   window.addEventListener("beforeprint", function () {

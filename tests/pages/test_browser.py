@@ -174,7 +174,7 @@ def test_folded_parts_open(windows):
 # --- weight -----------------------------------------------------------------------------------
 
 MEGABYTE = 1_000_000
-FIRST_PAGE, NEXT_PAGE = 3.2 * MEGABYTE, 0.9 * MEGABYTE
+FIRST_PAGE, NEXT_PAGE = 2.5 * MEGABYTE, 0.8 * MEGABYTE
 
 
 def weight_of(addresses):
@@ -392,6 +392,33 @@ def test_links_of_a_badge_and_of_the_contents_lead_somewhere(browser):
         row.locator("a").first.click()
         page.wait_for_url("**/theorem-3-1-norm.html#theorem-3-1")
         assert page.locator("#theorem-3-1").is_visible()
+
+
+def test_a_figure_that_is_small_can_be_enlarged(windows):
+    """Given a phone, a key or a tap shows a figure at its own size; a desktop needs neither."""
+    reader = windows("phone")
+    page = reader.open(address_of("book/index.html"))
+    offer, full = page.locator("article .enlarge:visible"), page.locator(".figure-full[open] > div")
+    offer.first.focus()
+    page.keyboard.press("Enter")
+    picture = full.locator("img")
+    size = "e => [e.getBoundingClientRect().width, e.naturalWidth]"
+    shown, natural = picture.evaluate(size)
+    assert shown == natural > DEVICES["phone"][0]
+    assert picture.get_attribute("alt")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.figure-full > div').scrollLeft > 0")
+    page.keyboard.press("Escape")
+    full.wait_for(state="hidden")
+    assert page.evaluate("() => document.activeElement.className") == "enlarge"
+    page.locator("article figure img").first.tap()
+    full.wait_for(state="visible")
+    page.locator(".figure-full button").click()
+    full.wait_for(state="hidden")
+    page.set_viewport_size({"width": DEVICES["desktop"][0], "height": DEVICES["desktop"][1]})
+    page.evaluate(SETTLED)
+    assert offer.count() == 0
+    assert reader.errors == []
 
 
 def test_text_is_set_at_a_readable_measure(browser):
