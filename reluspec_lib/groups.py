@@ -79,8 +79,8 @@ class _Sparse(Group):
             weight = factor * float(block[i, j]) * (1 if i == j else 2)
             if not weight:
                 continue
-            other = z[axes[j]]
-            term = (other if i == j else z[axes[i]]) * over(norms, weight)
+            other = _rows(z, axes[j])
+            term = (other if i == j else _rows(z, axes[i])) * over(norms, weight)
             term *= other
             if values.any():
                 term += values
@@ -125,8 +125,8 @@ class Coordinate(_Sparse):
         return 0.0, (positions,), np.ones(1)
 
     def _values(self, z: Array, norms: Array, positions: Array, factor: float) -> Array:
-        values = z[positions]
-        return values if factor == 1 else factor * values
+        values = _rows(z, positions)
+        return np.array(values) if factor == 1 else factor * values
 
 
 class CentredSquare(_Sparse):
@@ -253,6 +253,17 @@ class Product(_Sparse):
             start, stop = stop, stop + d - 1 - a
             np.multiply(scaled[a], z[a + 1 :], out=values[start:stop])
         return values
+
+
+def _rows(z: Array, positions: Array) -> Array:
+    """Return rows of z, without a copy where they follow each other."""
+    if (
+        len(positions)
+        and (positions == np.arange(positions[0], positions[0] + len(positions))).all()
+    ):
+        rows: Array = z[positions[0] : positions[-1] + 1]
+        return rows
+    return z[positions]
 
 
 def _pairs(d: int, positions: Array) -> tuple[Array, Array]:
