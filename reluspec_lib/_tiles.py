@@ -20,9 +20,11 @@ __all__ = ["COLUMNS", "ROWS", "cache_size", "pieces", "rows_at_once", "shape"]
 
 #: Rows that a thread computes at once, in tiles one below the other.
 ROWS = 960
-#: Columns of a tile; with many readout vectors more, for each tile adds its outputs to the rest.
+#: Columns of a tile.
 COLUMNS = 256
+# More of them where each tile has outputs of many readout vectors to add, or little to do.
 _MANY_VECTORS, _MORE_COLUMNS = 256, 1024
+_FEW_ROWS, _MOST_COLUMNS = 32, 2048
 
 # Of the second level, where it is not known: the least that is common.
 _USUAL_CACHE = 2**19
@@ -37,10 +39,13 @@ def rows_at_once(n: int) -> int:
     return ROWS if n >= 2 * ROWS else ROWS // 2
 
 
-def shape(vectors: int, itemsize: int) -> tuple[int, int]:
-    """Return height and width of a tile, for so many readout vectors and bytes in a number."""
+def shape(n: int, vectors: int, itemsize: int) -> tuple[int, int]:
+    """Return height and width of a tile, for so many rows, readout vectors and bytes a number."""
     fitting = (height for height in _HEIGHTS if height * COLUMNS * itemsize <= cache_size())
-    return next(fitting, _HEIGHTS[-1]), COLUMNS if vectors < _MANY_VECTORS else _MORE_COLUMNS
+    height = next(fitting, _HEIGHTS[-1])
+    if n <= _FEW_ROWS:
+        return height, _MOST_COLUMNS
+    return height, COLUMNS if vectors < _MANY_VECTORS else _MORE_COLUMNS
 
 
 def pieces(start: int, stop: int, height: int) -> list[tuple[int, int]]:

@@ -311,7 +311,7 @@ def _add_units(
     """Add the contribution of these hidden units to f, in tiles that no worker count moves."""
     n, m = len(x), W.shape[1]
     rows_at_once = _tiles.rows_at_once(n)
-    height, width = _tiles.shape(V.shape[1], f.itemsize)
+    height, width = _tiles.shape(n, V.shape[1], f.itemsize)
     shape = min(n, height + 1), min(m, width)
     zeros = np.zeros(shape, f.dtype)
 

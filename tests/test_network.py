@@ -144,6 +144,12 @@ def test_outputs_equal_features_times_readout(d, m, shape, seed):
     np.testing.assert_allclose(forward(x, W, V), expected, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("m", [2047, 2048, 2049, 5000])
+def test_outputs_equal_features_times_readout_at_few_inputs(m):
+    x, W, V = rng().normal(size=(32, 3)), rng().normal(size=(3, m)), rng().normal(size=(m, 2))
+    np.testing.assert_allclose(forward(x, W, V), features(x, W) @ V, rtol=1e-11, atol=1e-11)
+
+
 @pytest.mark.parametrize("single_x", [True, False])
 @pytest.mark.parametrize("single_V", [True, False])
 def test_one_dimensional_arguments_drop_their_axis(single_x, single_V):

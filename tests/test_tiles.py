@@ -32,8 +32,9 @@ def cache(monkeypatch):
 )
 def test_a_tile_fills_the_cache_within_bounds(cache, size, itemsize, height):
     cache(size)
-    assert _tiles.shape(255, itemsize) == (height, 256)
-    assert _tiles.shape(256, itemsize) == (height, 1024)
+    assert _tiles.shape(33, 255, itemsize) == (height, 256)
+    assert _tiles.shape(33, 256, itemsize) == (height, 1024)
+    assert _tiles.shape(32, 256, itemsize) == (height, 2048)
 
 
 def test_threads_have_half_of_few_rows():
