@@ -285,6 +285,50 @@ def test_figures_lie_on_the_colour_of_the_page(browser):
         assert picture.evaluate(style) == ["rgb(253, 252, 249)", "none"]
 
 
+# --- accessibility --------------------------------------------------------------------------
+
+# Pages of every form that are short: on the long ones the rules take a minute a page.
+SHORT = ("book/index", "book/reference/references", "book/reference/try-it", "genindex", "search")
+# Formulas are read from their MathML, and what is drawn of them is hidden from screen readers.
+AXE = """async (rules) => {
+  document.querySelectorAll('mjx-math').forEach((e) => e.replaceChildren());
+  const only = rules ? {runOnly: rules} : {};
+  const found = await axe.run(document, {resultTypes: ['violations'], preload: false, ...only});
+  return found.violations.flatMap((v) => v.nodes.map((n) => [v.id, n.html.slice(0, 160)]));
+}"""
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_page_keeps_the_rules_of_accessibility(windows, name):
+    """Given a page on both devices and in both modes, axe finds nothing."""
+    sync_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = windows("phone").open(address_of(f"{name}.html"))
+    page.evaluate(sync_playwright.Axe().axe_script)
+    for size in DEVICES.values():
+        page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+        for mode in MODES:
+            page.emulate_media(color_scheme=mode)
+            page.wait_for_function(
+                "mode => document.documentElement.dataset.theme === mode", arg=mode
+            )
+            page.evaluate(SETTLED)
+            # The mode changes colours alone.
+            assert page.evaluate(AXE, ["color-contrast"] if mode == "dark" else None) == []
+
+
+def test_axe_finds_what_is_wrong(windows):
+    """Given a page with a picture without words and a pale line, axe reports both."""
+    sync_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = windows().open(address_of("search.html"))
+    page.evaluate(sync_playwright.Axe().axe_script)
+    pale = "<img src='x.svg'><p style='color: #bbb; background: #fff'>pale</p>"
+    page.evaluate(
+        "html => document.querySelector('main').insertAdjacentHTML('beforeend', html)", pale
+    )
+    found = {rule for rule, _ in page.evaluate(AXE, None)}
+    assert {"image-alt", "color-contrast"} <= found
+
+
 # --- reading --------------------------------------------------------------------------------
 
 
