@@ -3,9 +3,9 @@
 A stage of ``make test``, or one notebook of a stage, that passed leaves an entry below
 ``_build/verified``. The entry counts as long as each byte is the same: of the repository (for a
 notebook: less the other notebooks and what no notebook reads), of the built pages for stages that
-read them, and of the machine, which is its processor, system, Python, packages, browser and locale.
-Of the packages, of which there are many files, size and time of each. An entry that is not exactly
-as it was written counts as none.
+read them, and of the machine, which is its processor, system, Python, packages, browser, locale and
+the address that the book is built for. Of the packages, of which there are many files, size and
+time of each. An entry that is not exactly as it was written counts as none.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ def machine() -> str:
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = sorted({line for line in lines if line.startswith(("model", "flags", "Features"))})
     browsers = [os.environ.get("CHROMIUM"), *map(shutil.which, BROWSERS)]
-    locale = sorted(
-        pair for pair in os.environ.items() if pair[0].startswith(("LC_", "LANG", "TZ"))
-    )
+    settings = ("LC_", "LANG", "TZ", "BOOK_URL")
+    locale = sorted(pair for pair in os.environ.items() if pair[0].startswith(settings))
     facts: list[object] = [platform.platform(), sys.version, sys.executable, models, browsers]
     facts += [core.__cpu_features__, locale]
     files = [Path(path).resolve() for path in (*browsers, sys.executable) if path]

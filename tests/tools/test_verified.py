@@ -115,8 +115,10 @@ def test_another_machine_knows_nothing(tree, monkeypatch):
     assert known() == set()
 
 
-@pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "TZ", "CHROMIUM"])
-def test_the_machine_is_another_one_with_another_locale_or_browser(tmp_path, monkeypatch, variable):
+@pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "TZ", "CHROMIUM", "BOOK_URL"])
+def test_the_machine_is_another_one_with_another_locale_or_browser_or_address(
+    tmp_path, monkeypatch, variable
+):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setattr(verified, "ROOT", tmp_path)
     before = verified.machine()
