@@ -229,7 +229,7 @@ class Bulk:
             # Rows of every size, or many factors: what lies below the last decade is taken as a
             # whole.
             support = np.maximum(support, last)
-            below = self._mass_below(last, support[-1, 1])
+            below = self._mass_below(*support[[0, -1], [0, 1]].tolist())
             at_zero = below if biased else self.atom(visible=True)
         else:
             at_zero = below = self.atom(visible=True)
