@@ -47,10 +47,13 @@ WHOLE = """() => {
   // MathJax sets an unknown macro as red text.
   const wrong = 'mjx-merror, [data-mjx-error], mjx-mtext[style*="red"]';
   const sources = article.querySelectorAll('span.math, div.math').length;
+  // Code may write TeX, what is read beside it may not.
+  const text = [...article.querySelectorAll('.cell_input pre')]
+    .reduce((rest, code) => rest.replace(code.innerText, () => ''), article.innerText);
   return {
     untypeset: sources - article.querySelectorAll('.math > mjx-container').length,
     errors: [...article.querySelectorAll(wrong)].map((e) => e.textContent.slice(0, 100)),
-    raw: article.innerText.match(/\\\\[([]|\\\\(frac|sqrt|operatorname|mathbb)/g) || [],
+    raw: text.match(/\\\\[([]|\\\\(frac|sqrt|operatorname|mathbb)/g) || [],
     // Formulas without MathML for screen readers.
     unnamed: [...article.querySelectorAll('mjx-container')]
       .filter((e) => !e.querySelector('mjx-assistive-mml math')).length,
