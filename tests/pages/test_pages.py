@@ -573,8 +573,9 @@ def test_sizes_stay_readable():
         images = {page.parent / unquote(i["src"]) for i in article_of(page).select("img[src]")}
         size = page.stat().st_size + sum(image.stat().st_size for image in images)
         assert size < 1.5 * MEGABYTE, f"{name_of(page)}: {size / MEGABYTE:.2f} MB"
-    # The archive of the notebooks is for those who want it.
-    files = [path for path in HTML.rglob("*") if path.is_file() and path.suffix != ".zip"]
+    # The archive of the notebooks and the book as one file are for those who want them.
+    later = {".zip", ".pdf"}
+    files = [path for path in HTML.rglob("*") if path.is_file() and path.suffix not in later]
     assert sum(path.stat().st_size for path in files) < 50 * MEGABYTE
 
 
