@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.fisher
 
-Takes some four minutes and 4 GB, most of it for the solvers compared with. Writes
+Takes some ten minutes and 4 GB, most of it for the solvers compared with. Writes
 benchmarks/results/fisher.json, which a page of the book shows. scikit-learn and threadpoolctl take
 part where they are installed.
 """
