@@ -254,14 +254,15 @@ def test_a_failure_in_one_thread_ends_the_others_at_their_next_tile(monkeypatch)
 
 
 INTERRUPTED = """
-import os, signal, sys, threading
+import os, signal, threading, time
 import numpy as np
-from reluspec_lib import _tiles, fisher, forward, network
+from reluspec_lib import _tiles, forward, network
 
-main, started = threading.main_thread().ident, threading.Event()
+started = threading.Event()
 def work(tile, zeros):
     started.set()
     tiles.append(1)
+    time.sleep(0.001)  # so that a busy machine has no time for all of them before the signal
 tiles, network._rectify = [], work
 # A shell that starts the tests in the background has signals ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
