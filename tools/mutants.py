@@ -105,7 +105,7 @@ pytest_add_cli_args = ["-ptools.mutants", "-pno:cacheprovider", "-pno:unraisable
 pytest_add_cli_args_test_selection = {tests}
 process_isolation = "forkserver"
 timeout_constant = 3.0
-timeout_multiplier = 5.0
+timeout_multiplier = 10.0
 track_dependencies = false
 use_git_change_detection = false
 """
@@ -224,15 +224,18 @@ def copy(module: str, *, fresh: bool) -> Path:
 
 
 def again(folder: Path, module: str) -> None:
-    """Forget what a former run knows of survivors and of which tests reach what."""
+    """Forget what a former run knows of survivors and of which tests reach what.
+
+    Mutants that ran out of time run again too: a busy machine may have stopped them.
+    """
     (folder / "mutants" / DURATIONS).unlink(missing_ok=True)
     meta = results_path(folder, module)
     if meta.exists():
         content = json.loads(meta.read_text(encoding="utf-8"))
         codes = content["exit_code_by_key"]
-        alive = SURVIVED | NOT_REACHED | UNCHECKED
+        open_ = SURVIVED | NOT_REACHED | UNCHECKED | OUT_OF_TIME
         content["exit_code_by_key"] = {
-            name: None if code in alive else code for name, code in codes.items()
+            name: None if code in open_ else code for name, code in codes.items()
         }
         meta.write_text(json.dumps(content), encoding="utf-8")
 
