@@ -16,6 +16,15 @@ from tools.settings import ROOT
 # What is no count, for arguments that must be integers >= 1.
 NOT_COUNTS = [0, -1, 1.0, 2.5, True, np.True_, "3", None, [3], np.nan]
 
+
+def one_line(value):
+    """The name of a parameter: its repr, of which pytest escapes the ends of lines anew each time.
+
+    A run that collects twice in one process (``tools.mutants``) finds no test by such a name.
+    """
+    return " ".join(repr(value).split())
+
+
 # --- draws
 
 

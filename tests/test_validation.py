@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from helpers import one_line
 from reluspec_lib import _validation as v
 
 NAN, MASKED = float("nan"), np.ma.masked_equal([[1.0, 0.0], [2.0, 3.0]], 0)
@@ -22,7 +23,7 @@ def refused(message, function, *arguments, **options):
 
 
 @pytest.mark.parametrize(
-    "value", [3, np.int8(3), np.uint64(3), np.array(3), np.ma.array(3), True + 2], ids=repr
+    "value", [3, np.int8(3), np.uint64(3), np.array(3), np.ma.array(3), True + 2], ids=one_line
 )
 def test_counts_become_integers_of_python(value):
     found = v.check_count("d", value, 3)
@@ -54,6 +55,12 @@ def test_the_smallest_count_is_one_unless_said_otherwise():
     assert v.check_count("d", 0, 0) == 0
     refused("d must be an integer >= 1, got 0", v.check_count, "d", 0)
     refused("d must be an integer >= 0, got -1", v.check_count, "d", -1, 0)
+
+
+def test_a_smallest_number_is_itself_allowed_and_named():
+    assert v.check_number("t", 2, minimum=2.0) == 2
+    message = "t must be a finite number >= 2.0, got 1.5"
+    refused(message, v.check_number, "t", 1.5, minimum=2.0)
 
 
 @pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.array(2.0), Fraction(2)], ids=repr)
@@ -309,7 +316,7 @@ def test_numbers_of_any_kind_become_float64_or_complex128(value, dtype):
     assert v.check_numbers("values", np.array([2, 1j], object)).tolist() == [2, 1j]
 
 
-@pytest.mark.parametrize("value", ["1", ["a"], [[1], [1, 2]], MASKED, {1: 2}], ids=repr)
+@pytest.mark.parametrize("value", ["1", ["a"], [[1], [1, 2]], MASKED, {1: 2}], ids=one_line)
 def test_what_holds_no_numbers_is_refused(value):
     refused(f"values must be an array of numbers, got {value!r}", v.check_numbers, "values", value)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import NOT_COUNTS, rng
+from helpers import NOT_COUNTS, one_line, rng
 from reluspec_lib import StreamedWeights, _weights, sample_weights
 
 # --- drawn at once
@@ -39,7 +39,7 @@ def test_what_is_neither_a_generator_nor_a_seed_is_refused(function, value):
 @pytest.mark.parametrize(
     "seed",
     [0, np.int8(7), 2**100, [5], (1, 2), np.array([3, 4]), np.random.SeedSequence(5)],
-    ids=repr,
+    ids=one_line,
 )
 def test_a_seed_is_the_generator_of_that_seed(seed):
     expected = sample_weights(3, 50, np.random.default_rng(seed))
