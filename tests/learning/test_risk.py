@@ -307,8 +307,41 @@ def test_below_the_stable_step_the_risk_is_bounded_and_above_it_is_not(d, batch,
         sgd(d, power, 0.1, factor * limit, batch, late, lengths=lengths)
         for factor in (1 - 1e-3, 1 + 1e-3)
     )
+    assert sum(below.values())[0] < np.inf
     assert sum(below.values())[1] == pytest.approx(sum(below.values())[0], rel=0.02)
     assert sum(above.values())[1] == np.inf
+
+
+@pytest.mark.parametrize("d, batch", [(2, 2), (3, 7), (5, 64), (1000, 1000), (10**6, 40)])
+def test_the_stable_step_solves_its_equation(d, batch):
+    step, degrees = stable_step(d, batch, lengths=True), [0, 1, *range(2, 61, 2)]
+    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
+    traces = values * [float(harmonics.dimension(d, k)) for k in degrees]
+    # Beyond these degrees eigenvalues are small beside 2/step; their traces add up to the rest.
+    parts = np.append(traces / (2 - step * (1 - 1 / batch) * values), (d / 2 - traces.sum()) / 2)
+    assert (1 + 2 / d) * step / batch * parts.sum() == pytest.approx(1, rel=1e-7)
+    assert stable_step(d, batch) == step < stable_step(d, batch, lengths=False)
+
+
+@pytest.mark.parametrize("power, noise", [({1: 1.0}, 0.0), ({128: 1.0}, 0.0), ({1: 0.0}, 0.3)])
+def test_the_risks_follow_their_recursion(power, noise):
+    d, step, batch = 3, 0.4, 5
+    degrees = [0, 1, *range(2, 129, 2)]
+    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
+    sizes = np.array([float(harmonics.dimension(d, k)) for k in degrees])
+    risks = np.array([power.get(k, 0.0) for k in degrees])
+    for _ in range(7):
+        kept = 1 - 2 * step * values + step**2 * (1 - 1 / batch) * values**2
+        charge = (1 + 2 / d) * risks.sum() + noise**2
+        risks = kept * risks + step**2 * values**2 * sizes / batch * charge
+    found = sgd(d, power, noise, step, batch, 7)
+    assert list(found) == degrees
+    np.testing.assert_allclose(np.array(list(found.values())), risks, rtol=1e-12)
+    assert found == sgd(d, power, noise, step, batch, 7, lengths=True)
+
+
+def test_in_one_dimension_there_are_two_degrees():
+    assert list(sgd(1, {1: 1.0}, 0.0, 0.1, 2, 3)) == [0, 1]
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -318,6 +351,7 @@ def test_what_is_not_learned_stays_finite_when_the_rest_overflows(step, batch):
     np.testing.assert_array_equal(found[3], 0.5)
     assert found[1][-1] == found[2][-1] == np.inf
     assert sgd(5, {1: 1.0}, 1e200, 0.1, batch, 3)[1] == np.inf
+    assert sgd(5, {1: 1e300}, 0.0, 1e20, batch, 1)[1] == np.inf  # without infinity on the way
     nothing = sgd(5, {1: 0.0}, 0.0, step, batch, 10**6)
     assert not any(risk.any() for risk in nothing.values())
 
@@ -338,6 +372,13 @@ def test_the_flow_begins_at_zero_and_ends_at_the_ridgeless_estimator(m, n, noise
     early, late = flow(10, m, n, [0.0, 1e14], **setting)
     assert early == 1.0
     assert late == pytest.approx(float(Ridge(10, m, n, 0, **setting).risk), rel=1e-5)
+
+
+@pytest.mark.parametrize("d, m, n", [(1, 1, 3), (1, 3, 1), (2, np.inf, 5)])
+def test_the_flow_of_the_smallest_settings_is_found(d, m, n):
+    power = {0: 0.5, 1: 0.5}
+    (late,) = flow(d, m, n, [1e12], power=power)
+    assert late == pytest.approx(float(Ridge(d, m, n, 0, power=power).risk), rel=1e-5)
 
 
 def test_with_all_inputs_and_units_each_degree_decays_on_its_own():
@@ -464,14 +505,31 @@ def test_wrong_arguments_are_named(change, message):
 def test_wrong_arguments_of_the_others_are_named():
     with pytest.raises(ValueError, match=r"^m and n must not both be infinite"):
         optimal_alpha(4, np.inf, np.inf, power=POWER)
-    with pytest.raises(ValueError, match=r"^step must be a positive number, got 0"):
-        sgd(4, POWER, 0.0, 0, 4, 3)
-    with pytest.raises(ValueError, match=r"^lengths must be True or False, got 1"):
-        sgd(4, POWER, 0.0, 0.1, 4, 3, lengths=1)
     with pytest.raises(ValueError, match=r"^batch must be an integer >= 1, got 0"):
         stable_step(4, 0)
+    with pytest.raises(ValueError, match=r"^d must be an integer >= 1, got 0"):
+        stable_step(0, 4)
     with pytest.raises(ValueError, match=r"^m and n must be single numbers, got \[3, 4\] and 5"):
         flow(4, [3, 4], 5, [1.0], power=POWER)
     with pytest.raises(ValueError, match=r"^times must be"):
         flow(4, 3, 5, [2.0, 1.0], power=POWER)
     assert set(risk.__all__) == {"Ridge", "flow", "optimal_alpha", "sgd", "stable_step"}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"d": 0}, "d must be an integer >= 1, got 0"),
+        ({"power": {1: -1}}, "power at degree 1 must be a finite number >= 0, got -1"),
+        ({"d": 1}, "degrees of power must be 0 or 1 at d = 1, got 2"),
+        ({"noise": -1}, "noise must be a finite number >= 0, got -1"),
+        ({"step": 0}, "step must be a positive number, got 0"),
+        ({"batch": 0}, "batch must be an integer >= 1, got 0"),
+        ({"steps": [1.5]}, "steps must be a non-empty sequence of integers >= 0"),
+        ({"lengths": 1}, "lengths must be True or False, got 1"),
+    ],
+)
+def test_wrong_arguments_of_sgd_are_named(change, message):
+    right = {"d": 4, "power": POWER, "noise": 0.0, "step": 0.1, "batch": 4, "steps": 3}
+    with pytest.raises(ValueError, match=f"^{message}"):
+        sgd(**(right | change))
