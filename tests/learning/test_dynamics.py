@@ -235,6 +235,13 @@ def test_sizes_whose_squares_are_no_numbers_are_refused(size):
         call("largest_step", {"W": 1e100 * W0, "x": 1e100 * X0})
 
 
+def test_times_that_overflow_in_units_of_the_weights_are_for_ever():
+    W, target, *_ = setting("readout", m=8)
+    late = dynamics.flow(1e100 * W, target, [1e200, 1e300]).readout
+    assert_same_readout(late[:, 1], late[:, 0])
+    assert_same_readout(late[:, 1], target, 1e-4)
+
+
 def test_huge_responses_are_learned_too():
     W, target, (x, y), _, _ = setting("small sample")
     for solver in SOLVERS:
@@ -715,7 +722,8 @@ def test_float32_weights_are_taken_in_float64():
         ("flow", {"times": []}, r"times must be a non-empty sequence"),
         ("flow", {"start": np.ones(3)}, r"start must have shape"),
         ("flow", {"solver": "fast"}, r"solver .* one of dense, lanczos, expm or"),
-        ("flow", {"sample": X0}, r"sample must be a pair \(x, y\)"),
+        ("flow", {"sample": X0}, r"sample must be a pair \(x, y\), got ndarray"),
+        ("flow", {"sample": (X0, Y0, Y0)}, r"sample must be a pair \(x, y\), got tuple"),
         ("flow", {"sample": (X0, Y0[1:])}, r"y must have shape \(5,\)"),
         ("flow", {"sample": (X0[0], Y0)}, r"x must have shape \(n, 3\), got shape \(3,\)"),
         ("flow", {"sample": (X0[:, :2], Y0)}, r"x must have shape \(n, 3\), got shape \(5, 2\)"),
