@@ -172,6 +172,7 @@
     // The page is ready when its formulas fit: who waits for MathJax waits for this.
     startup.promise = startup.promise.then(onResize);
     window.addEventListener("resize", onResize);
+    window.addEventListener("formulas-added", (event) => fitAll(event.detail));
     window.addEventListener("beforeprint", () => fitAll(document));
     window.addEventListener("afterprint", () => fitAll(document));
     // All that is opened at once is fitted at once: paper opens everything.

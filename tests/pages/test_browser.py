@@ -468,6 +468,67 @@ def test_a_figure_that_is_small_can_be_enlarged(windows):
     assert reader.errors == []
 
 
+# The preview: its words, what of it is not typeset, and whether it lies in the window.
+PREVIEW = """() => {
+  const card = document.querySelector('.preview-shown');
+  const box = card.getBoundingClientRect();
+  return {
+    words: card.innerText,
+    raw: card.querySelectorAll('.math:not(:has(> mjx-container))').length,
+    inside: box.left >= 0 && box.right <= innerWidth && box.top >= 0 && box.bottom <= innerHeight,
+    said: document.querySelector('[aria-describedby="preview"]').getAttribute('href'),
+    colours: [getComputedStyle(card).backgroundColor, getComputedStyle(document.body).color],
+  };
+}"""
+LEADS_TO = {
+    "book/spectrum/mercer": ("../theorems/funk-hecke.html#funk-hecke", "8. One theorem"),
+    "book/record/map": ("../theorems/theorem-3-1-norm.html#theorem-3-1", "2. Theorem 3.1"),
+    "book/spectrum/fisher-spectrum": ("#equation-generalised-mp", "(9.3)"),
+    "book/reference/glossary": ("#term-spherical-harmonic", "Laplacian"),
+}
+
+
+@pytest.mark.parametrize("name", LEADS_TO)
+def test_what_a_link_leads_to_is_shown_beside_it(windows, name):
+    """Given a page from its file, pointer and key show a statement in its window; Esc hides it."""
+    reader = windows("desktop", "dark")
+    page = reader.open(address_of(f"{name}.html"))
+    address, words = LEADS_TO[name]
+    link = page.locator(f'article a[href="{address}"]:not(.headerlink):visible').last
+    card = page.locator(".preview-shown")
+    link.hover()
+    card.wait_for()
+    found = page.evaluate(PREVIEW)
+    assert words in found["words"]
+    assert (found["raw"], found["inside"], found["said"]) == (0, True, address)
+    assert found["colours"] == ["rgb(32, 36, 42)", "rgb(226, 222, 213)"]
+    card.hover()
+    page.wait_for_timeout(600)  # longer than it waits before it goes
+    assert card.is_visible()
+    page.keyboard.press("Escape")
+    card.wait_for(state="detached")
+    page.mouse.move(0, 0)  # away from what lay behind it, a link perhaps
+    page.wait_for_function("() => !document.querySelector('[aria-describedby=preview]')")
+    page.keyboard.press("Tab")  # from here on the focus shows itself
+    link.focus()
+    card.wait_for()
+    page.emulate_media(media="print")
+    assert not card.is_visible()
+    page.emulate_media(media="screen")
+    page.keyboard.press("Tab")
+    page.locator(f".preview-card:has-text('{words}')").wait_for(state="detached")
+    assert reader.errors == []
+    assert reader.outside() == []
+
+
+def test_a_finger_follows_a_link(windows):
+    """Given a phone, a tap on a link leads to its statement at once."""
+    page = windows("phone").open(address_of("book/reference/glossary.html"))
+    page.locator('article a[href="#term-group"]:not(.headerlink):visible').first.tap()
+    page.wait_for_url("**/glossary.html#term-group")
+    assert page.locator(".preview-card").count() == 0
+
+
 def test_text_is_set_at_a_readable_measure(browser):
     """Given a chapter on a desktop, lines of text have about 68 characters."""
     with Reader(browser) as reader:

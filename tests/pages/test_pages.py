@@ -322,6 +322,23 @@ def test_references_are_resolved(page):
     assert [t for t in shown if re.fullmatch(r"(Theorem|Fig\.|Exercise|\(\)|Table)?\s*", t)] == []
 
 
+@pytest.mark.parametrize("page", all_pages(), ids=name_of)
+def test_what_links_lead_to_is_carried_by_the_page(page):
+    """Given links to statements and equations of other pages, the page has each for its preview."""
+    carried = {t["data-target"]: text_of(t) for t in soup_of(page).select("template.preview")}
+    wanted = set()
+    for link in article_of(page).select("a[href*='.html#']") if page in written_pages() else []:
+        path, _, name = link["href"].partition("#")
+        target = (page.parent / path).resolve()
+        place = None if ":" in path else article_of(target).find("div", id=unquote(name))
+        if place is None or not {"math", "proof"} & set(place["class"]) or target == page:
+            continue
+        wanted.add(link["href"])
+        words = text_of(place).removesuffix("#").split("#")
+        assert all(part.strip() in carried[link["href"]] for part in words)
+    assert wanted == {target for target in carried if "#term-" not in target}
+
+
 def test_root_leads_to_the_landing_page():
     """Given index.html at the top, it sends the reader to the book."""
     text = (HTML / "index.html").read_text(encoding="utf-8")
