@@ -358,6 +358,14 @@ def test_variances_are_those_of_an_exact_rule(group, d):
 
 
 @each_group
+@pytest.mark.parametrize("exponent", [-480, 480])
+def test_variances_grow_with_the_square_of_the_input(group, exponent):
+    x = rng().normal(size=(3, 4))
+    expected = np.ldexp(group.variance(x), 2 * exponent)
+    np.testing.assert_array_equal(group.variance(np.ldexp(x, exponent)), expected)
+
+
+@each_group
 @pytest.mark.parametrize("d", [2, 3, 5])
 def test_forms_are_symmetric_and_give_the_vectors(group, d):
     W = rng().normal(size=(d, 7))
@@ -382,6 +390,7 @@ def axes(group, d, position):
 def test_axes_are_the_coordinates_that_a_vector_singles_out():
     assert axes(NORM, 4, 0) == ()
     assert axes(COORDINATE, 4, 2) == axes(CENTRED_SQUARE, 4, 2) == (2,)
+    assert COORDINATE.form(4).axes.tolist() == [0]
     assert axes(SQUARE, 4, 2) == axes(OTHER_ROOT, 4, 2) == (2, 3)
     assert [axes(PRODUCT, 4, k) for k in range(6)] == list(itertools.combinations(range(4), 2))
 
