@@ -1,111 +1,52 @@
-"""The whole book as one file for paper: its built pages, printed by Chromium.
+"""The whole book as one file for paper: its built pages, printed by Chromium chapter by chapter.
 
-Chromium writes the outline of a file, and cannot say in a document on which page a place is. So the
-book is printed twice: the pages of its places are read from the first print, and filled in for the
-second.
+One document of the whole book takes Chromium a quarter of an hour and more: each formula is laid
+out with all others. So each chapter is printed by itself, from the page at which the one before it
+ends, and the files are joined: links between chapters, outline and tags become those of one file.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import posixpath
 import re
 import shutil
-import struct
 import sys
 import tempfile
 import time
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import sync_playwright
+import pikepdf
+import yaml
+from pikepdf import Array, Dictionary, Name
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tools.archive import NAME
-from tools.one_document import FIRST, document
+from tools.paper import FIRST, PLACE, Chapter, Heading, chapters
+from tools.pdf_check import problems
+from tools.record import STATEMENTS
 from tools.settings import HTML, shown
 
-__all__ = ["main", "objects_of", "offer", "packed", "page_numbers", "print_book"]
+__all__ = ["joined", "main", "offer", "print_book"]
 
 WIDTH = 627  # pixels of 1/96 inch between the margins that pdf.css sets
-PACK = 500  # small objects that are compressed together
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
-
-def objects_of(pdf: bytes) -> dict[int, bytes]:
-    """Return the objects of a file of Chromium's by their numbers, as its table says."""
-    start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
-    entries = re.findall(rb"(\d{10}) \d{5} ([nf])", pdf[start : pdf.index(b"trailer", start)])
-    places = {number: int(at) for number, (at, kind) in enumerate(entries) if kind == b"n"}
-    ends = dict(itertools.pairwise([*sorted(places.values()), start]))
-    texts = {number: pdf[at : ends[at]].strip() for number, at in places.items()}
-    return {
-        number: text.removeprefix(b"%d 0 obj" % number).removesuffix(b"endobj").strip()
-        for number, text in texts.items()
-    }
-
-
-def page_numbers(pdf: bytes) -> dict[str, int]:
-    """Return the page, from 1, of each place in a file of Chromium's to which a link leads."""
-    objects = objects_of(pdf)
-
-    def leaves(number: bytes) -> list[bytes]:
-        kids = re.search(rb"/Kids \[(.*?)\]", objects[int(number)])
-        if kids is None:
-            return [number]
-        return [leaf for kid in re.findall(rb"(\d+) 0 R", kids[1]) for leaf in leaves(kid)]
-
-    root = next(text for text in objects.values() if b"/Type /Catalog" in text)
-    pages, places = (re.search(rb"/%s (\d+) 0 R" % key, root) for key in (b"Pages", b"Dests"))
-    assert pages is not None, "not a file of Chromium's"
-    order = {leaf: k for k, leaf in enumerate(leaves(pages[1]), 1)}
-    named = re.findall(rb"/(\S+) \[(\d+) 0 R", objects[int(places[1])]) if places else []
-    return {name.decode(): order[page] for name, page in named}
-
-
-def packed(pdf: bytes) -> bytes:
-    """Return a file with its small objects compressed together; Chromium leaves them plain.
-
-    Most of them say what is a heading, a paragraph or a link, and were half of the file.
-    """
-    objects = objects_of(pdf)
-    out = bytearray(b"%PDF-1.5\n%\xd3\xeb\xe9\xe1\n")
-    rows = {0: (0, 0, 65535)}  # free, at an offset, or in a pack at an index
-
-    def write(number: int, entries: bytes, content: bytes) -> None:
-        rows[number] = (1, len(out), 0)
-        stream = zlib.compress(content, 9)
-        out.extend(b"%d 0 obj\n<<%s /Filter /FlateDecode " % (number, entries))
-        out.extend(b"/Length %d>> stream\n%s\nendstream\nendobj\n" % (len(stream), stream))
-
-    for number, text in objects.items():
-        if text.endswith(b"endstream"):
-            rows[number] = (1, len(out), 0)
-            out.extend(b"%d 0 obj\n%s\nendobj\n" % (number, text))
-    small = [number for number in objects if number not in rows]
-    following = max(objects) + 1
-    for pack in (small[k : k + PACK] for k in range(0, len(small), PACK)):
-        sizes = itertools.accumulate((len(objects[n]) + 1 for n in pack), initial=0)
-        head = b" ".join(b"%d %d" % pair for pair in zip(pack, sizes, strict=False)) + b"\n"
-        body = b"\n".join(objects[number] for number in pack)
-        write(following, b"/Type /ObjStm /N %d /First %d" % (len(pack), len(head)), head + body)
-        rows.update((number, (2, following, k)) for k, number in enumerate(pack))
-        following += 1
-    keys = b" ".join(re.findall(rb"/(?:Root|Info) \d+ 0 R", pdf[pdf.rindex(b"trailer") :]))
-    start = len(out)
-    rows[following] = (1, start, 0)
-    table = b"".join(struct.pack(">BIH", *rows.get(k, rows[0])) for k in range(following + 1))
-    write(following, b"/Type /XRef /W [1 4 2] /Size %d %s" % (following + 1, keys), table)
-    return bytes(out) + b"startxref\n%d\n%%%%EOF\n" % start
-
-
-FILL = """pages => document.querySelectorAll('.page-of').forEach(e => {
-  e.textContent = pages[e.dataset.of];
-})"""
+FILL = """([first, pages]) => {
+  const style = document.createElement("style");
+  style.textContent = `html { counter-reset: page ${first - 1} }`;
+  document.head.append(style);
+  for (const e of document.querySelectorAll(".page-of")) e.textContent = pages[e.dataset.of] ?? "";
+}"""
 READY = """async () => {
-  await MathJax.startup.promise;
+  await window.MathJax?.startup.promise;
   document.querySelectorAll("mjx-assistive-mml").forEach(e => e.remove());
   // The formulas fit this width: the pages' scripts need not fit them anew for each print.
   const stop = event => event.stopImmediatePropagation();
@@ -115,26 +56,166 @@ READY = """async () => {
 }"""
 
 
-def print_book(folder: Path, target: Path) -> int:
-    """Print the book in a folder into a file and return the number of its pages."""
+@dataclass(frozen=True)
+class Printed:
+    """A printed chapter: its file, the pages of its places, and the page that follows it."""
+
+    content: bytes
+    places: dict[str, int]
+    following: int
+
+
+@contextmanager
+def opened(browser: Browser, folder: Path, chapter: Chapter) -> Iterator[Page]:
+    """Open a chapter; its formulas are set while the caller does something else."""
     # Beside the pages, for their scripts, styles and pictures.
     with tempfile.NamedTemporaryFile("w", suffix=".html", dir=folder, encoding="utf-8") as file:
-        file.write(document(folder))
+        file.write(chapter.document)
         file.flush()
-        with sync_playwright() as playwright:
-            path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-            # At the width of the paper, so that formulas are broken into lines for it.
-            tab = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=2)
-            tab.set_default_timeout(0)  # formulas of the whole book take minutes
-            tab.emulate_media(media="print", color_scheme="light")
-            tab.goto(Path(file.name).as_uri())
-            tab.evaluate(READY)
-            tab.evaluate(FILL, page_numbers(tab.pdf(prefer_css_page_size=True)))
-            pdf = tab.pdf(prefer_css_page_size=True, outline=True, tagged=True)
-            browser.close()
-    target.write_bytes(packed(pdf))
-    return pdf.count(b"/Type /Page\n")
+        # At the width of the paper, so that formulas are broken into lines for it.
+        tab = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=2)
+        tab.set_default_timeout(0)  # formulas of a long chapter take a minute on a busy machine
+        tab.emulate_media(media="print", color_scheme="light")
+        tab.goto(Path(file.name).as_uri(), wait_until="commit")
+        yield tab
+        tab.close()
+
+
+def printed(tab: Page, first: int, pages: dict[str, int]) -> Printed:
+    """Print a chapter that is open, from a page on, where the pages of other places are known."""
+    tab.wait_for_load_state("load")
+    tab.evaluate(READY)
+    tab.evaluate(FILL, [first, pages])
+    content = tab.pdf(prefer_css_page_size=True, tagged=True)
+    with pikepdf.open(io.BytesIO(content)) as file:
+        order = {page.obj.objgen: first + k for k, page in enumerate(file.pages)}
+        places = {
+            name.removeprefix("/"): order[place[0].objgen]
+            for name, place in file.Root.get("/Dests", Dictionary()).items()
+        }
+        return Printed(content, places, first + len(file.pages))
+
+
+def print_book(folder: Path, found: Sequence[Chapter], target: Path) -> int:
+    """Print the chapters of the book in a folder into a file; return the number of its pages."""
+    files: list[Printed] = []
+    pages: dict[str, int] = {}
+    with sync_playwright() as playwright, ExitStack() as stack:
+        path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        following = stack.enter_context(opened(browser, folder, found[0]))
+        for chapter in [*found[1:], None]:
+            tab, rest = following, stack.pop_all()
+            if chapter:  # its formulas are set while the one before it is printed
+                following = stack.enter_context(opened(browser, folder, chapter))
+            with rest:
+                files.append(printed(tab, files[-1].following if files else 1, pages))
+                pages |= files[-1].places
+        # Now the pages are known that the contents name.
+        contents = next(k for k, chapter in enumerate(found) if chapter.page.name == "contents")
+        with opened(browser, folder, found[contents]) as tab:
+            again = printed(tab, files[contents - 1].following, pages)
+        assert again.following == files[contents].following, "the contents have become longer"
+        files[contents] = again
+        browser.close()
+    headings = list(itertools.chain.from_iterable(chapter.headings for chapter in found))
+    joined([file.content for file in files], headings, found[0].page.title, target)
+    return files[-1].following - 1
+
+
+def joined(
+    contents: Sequence[bytes], headings: Sequence[Heading], title: str, target: Path
+) -> None:
+    """Write the chapters' files as one file."""
+    book = pikepdf.new()
+    places, tags = Dictionary(), Tags(book)
+    for content in contents:
+        with pikepdf.open(io.BytesIO(content)) as file:
+            start = len(book.pages)
+            for page in file.pages:
+                book.pages.append(page)
+            new = [book.pages[k] for k in range(start, len(book.pages))]
+            order = {page.obj.objgen: k for k, page in enumerate(file.pages)}
+            for name, place in file.Root.get("/Dests", Dictionary()).items():
+                places[name] = Array([new[order[place[0].objgen]].obj, *list(place)[1:]])
+            for page in new:
+                lead_inside(page.obj)
+            tags.take(file, [page.obj for page in new])
+    book.Root.Dests = book.make_indirect(places)
+    book.Root.Lang = pikepdf.String("en")
+    book.Root.ViewerPreferences = Dictionary(DisplayDocTitle=True)
+    book.Root.PageMode = Name.UseOutlines
+    tags.close()
+    with book.open_outline() as outline:
+        above: list[tuple[int, pikepdf.OutlineItem]] = []
+        for heading in headings:
+            item = pikepdf.OutlineItem(heading.text)
+            item.destination = Name(f"/{heading.place}")
+            item.is_closed = heading.level > 1
+            while above and above[-1][0] >= heading.level:
+                above.pop()
+            (above[-1][1].children if above else outline.root).append(item)
+            above.append((heading.level, item))
+    book.docinfo["/Title"] = title
+    book.save(
+        target,
+        object_stream_mode=pikepdf.ObjectStreamMode.generate,
+        compress_streams=True,
+        recompress_flate=True,
+        deterministic_id=True,
+    )
+
+
+def lead_inside(page: Any) -> None:
+    """Turn the links of a page that lead to other chapters into links inside the file."""
+    for link in page.get("/Annots", ()):
+        address = str(link.get("/A", Dictionary()).get("/URI", ""))
+        if address.startswith(PLACE):
+            del link["/A"]
+            link.Dest = Name("/" + address.removeprefix(PLACE))
+
+
+class Tags:
+    """The tags of the chapters, which say what is a heading, a paragraph or a picture's text."""
+
+    def __init__(self, book: pikepdf.Pdf) -> None:
+        self.book = book
+        self.root = book.make_indirect(Dictionary(Type=Name.StructTreeRoot, K=Array()))
+        self.parents = Array()
+        self.known = 0
+
+    def take(self, file: pikepdf.Pdf, pages: Sequence[Any]) -> None:
+        """Take the tags of a chapter, whose pages are in the book already."""
+        root = self.book.copy_foreign(file.Root.StructTreeRoot)
+        kids = root.K if isinstance(root.K, Array) else [root.K]
+        for kid in kids:
+            kid.P = self.root
+            self.root.K.append(kid)
+        numbers = list(numbers_of(root.ParentTree))
+        for number, parent in numbers:
+            self.parents.append(number + self.known)
+            self.parents.append(parent)
+        for page in pages:
+            for tagged in [page, *page.get("/Annots", ())]:
+                for key in ("/StructParents", "/StructParent"):
+                    if key in tagged:
+                        tagged[key] = int(tagged[key]) + self.known
+        self.known += max((number for number, _ in numbers), default=-1) + 1
+
+    def close(self) -> None:
+        """Make them the tags of the book."""
+        self.root.ParentTree = self.book.make_indirect(Dictionary(Nums=self.parents))
+        self.root.ParentTreeNextKey = self.known
+        self.book.Root.StructTreeRoot = self.root
+        self.book.Root.MarkInfo = Dictionary(Marked=True)
+
+
+def numbers_of(tree: Any) -> Iterator[tuple[int, Any]]:
+    """Go through the pairs of a number tree."""
+    pairs = list(tree.get("/Nums", ()))
+    yield from ((int(n), value) for n, value in zip(pairs[::2], pairs[1::2], strict=True))
+    for kid in tree.get("/Kids", ()):
+        yield from numbers_of(kid)
 
 
 def offer(folder: Path, target: Path, pages: int) -> None:
@@ -156,19 +237,31 @@ def offer(folder: Path, target: Path, pages: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the built book and say where it is."""
+    """Print the built book, say where it is, and check it."""
     parser = argparse.ArgumentParser(prog="tools.pdf", description=__doc__)
-    parser.parse_args(arguments)
-    if not (HTML / FIRST).is_file():
-        print("the book is not built: run make book first", file=sys.stderr)
+    parser.add_argument("what", nargs="?", choices=["print", "check"], default="print")
+    options = parser.parse_args(arguments)
+    target = HTML / f"{NAME}.pdf"
+    needed = HTML / FIRST if options.what == "print" else target
+    if not needed.is_file():
+        print(f"no {shown(needed)}: run make pdf", file=sys.stderr)
         return 2
     start = time.monotonic()
-    print("printing the book", flush=True)
-    target = HTML / f"{NAME}.pdf"
-    pages = print_book(HTML, target)
-    offer(HTML, target, pages)
-    size, seconds = target.stat().st_size / 1e6, time.monotonic() - start
-    print(f"{pages} pages, {size:.1f} MB, {seconds:.0f} s: {shown(target)}")
+    found = chapters(HTML)
+    if options.what == "print":
+        print("printing the book", flush=True)
+        pages = print_book(HTML, found, target)
+        size, seconds = target.stat().st_size / 1e6, time.monotonic() - start
+        print(f"{pages} pages, {size:.1f} MB, {seconds:.0f} s: {shown(target)}", flush=True)
+    statements = yaml.safe_load(STATEMENTS.read_text(encoding="utf-8"))
+    titles = [row["title"] for row in statements if row.get("verify")]
+    wrong = problems(target, found, titles)
+    if wrong:
+        print("\n".join(["the printed book is not as it must be:", *wrong]), file=sys.stderr)
+        return 1
+    if options.what == "print":
+        offer(HTML, target, pages)
+    print("every page, link, heading and statement of the printed book is in its place")
     return 0
 
 

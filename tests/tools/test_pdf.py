@@ -1,16 +1,16 @@
-"""The book as one file: a made-up book of three pages becomes one document, and is printed."""
+"""The book as one file: a made-up book of three pages becomes chapters, and is printed."""
 
 import re
-import struct
 import sys
-import zlib
 
+import pikepdf
 import pytest
 from bs4 import BeautifulSoup
 
 from tests.pages.conftest import REQUIRED, find_browser
-from tools import archive, pdf
-from tools.one_document import document
+from tools import archive, pdf, pdf_check
+from tools.paper import chapters
+from tools.pdf_check import problems
 from tools.settings import BOOK
 
 sys.path.append(str(BOOK / "_extensions"))
@@ -41,7 +41,8 @@ PAGES = {
         <p class="after">After</p></section></article>""",
     "a/two": """
         <article class="bd-article"><section id="two"><h1>2. Two</h1>
-        <div class="theorem" id="statement">Let <span class="math">\\(x = 1\\)</span>.</div>
+        <div class="proof theorem" id="statement"><p class="admonition-title">Theorem 2.1 (it
+        is <span class="math">\\(x\\)</span>)</p>Let <span class="math">\\(x = 1\\)</span>.</div>
         <a href="#statement">here</a> <a href="one.html">there</a>
         <a href="https://example.org">away</a></section></article>""",
 }
@@ -52,9 +53,10 @@ DOT = bytes.fromhex(
 )
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Write the made-up book."""
+    tmp_path = tmp_path_factory.mktemp("book")
     for name, body in PAGES.items():
         path = tmp_path / "book" / f"{name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,106 +70,62 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def soup(folder):
-    return BeautifulSoup(document(folder), "html.parser")
+def found(folder):
+    return chapters(folder)
 
 
-def test_pages_follow_the_navigation_and_parts_stand_above_them(soup):
-    articles = [tag["id"] for tag in soup.select("article")]
-    assert articles == ["c0", "contents", "c1", "solutions", "c2"]
-    titles = [tag.get_text() for tag in soup.select("h1, h2")]
-    expected = ["A book", "Contents", "Part one", "1. One", "Solutions", "1. One", "2. Two"]
-    assert titles == expected
-    lines = [li.get_text() for li in soup.select(".contents-list li")]
+def find(found, name):
+    """Return a chapter by the name of its place."""
+    return next(chapter for chapter in found if chapter.page.name == name)
+
+
+def test_pages_follow_the_navigation_and_parts_stand_above_them(found):
+    assert [chapter.page.name for chapter in found] == ["c0", "contents", "c1", "solutions", "c2"]
+    headings = [(h.level, h.text) for chapter in found for h in chapter.headings]
+    assert headings == [
+        *[(2, "A book"), (1, "Contents"), (1, "Part one"), (2, "1. One"), (3, "Statement")],
+        *[(1, "Solutions"), (2, "1. One"), (2, "2. Two")],
+    ]
+    lines = [li.get_text() for li in found[1].article.select(".contents-list li")]
     assert lines == ["Part one", "1. One", "Solutions", "2. Two"]
+    assert [h.text for h in found[-1].statements] == ["Theorem 2.1 (it is"]
 
 
-def test_every_link_leads_to_a_place_in_the_file_or_out_of_the_book(soup):
-    names = [tag["id"] for tag in soup.select("[id]")]
-    assert len(names) == len(set(names))
-    leads = {a.get_text(): a["href"] for a in soup.select("a[href]")}
-    inside = {href[1:] for href in leads.values() if href.startswith("#")}
-    assert inside <= set(names)
-    assert leads["the statement"] == leads["here"] == "#c2-statement"
-    assert (leads["there"], leads["away"]) == ("#c1", "https://example.org")
+def test_every_link_leads_to_a_place_in_the_file_or_out_of_the_book(found):
+    own = [[tag["id"] for tag in c.article.parent.select("[id]")] for c in found]
+    assert sum(map(len, own)) == len(set().union(*own))
+    places = set().union(*(chapter.places for chapter in found))
+    for chapter, names in zip(found, own, strict=True):
+        assert chapter.places <= set(names)
+        for tag in chapter.article.select("a[href]"):
+            inside, across = (tag["href"].startswith(start) for start in ("#", "place:"))
+            assert not inside or tag["href"][1:] in names
+            assert not across or tag["href"].removeprefix("place:") in places.difference(names)
+    leads = {a.get_text(): a["href"] for chapter in found for a in chapter.article.select("a")}
+    assert (leads["the statement"], leads["here"]) == ("place:c2-statement", "#c2-statement")
+    assert (leads["there"], leads["away"]) == ("place:c1", "https://example.org")
     assert f"{archive.NAME}.zip" not in leads
 
 
-def test_proofs_are_open_solutions_at_the_end_and_plumbing_gone(soup):
-    assert soup.select("details, summary") == []
-    text = soup.select_one("#c1").get_text()
+def test_proofs_are_open_solutions_at_the_end_and_plumbing_gone(found):
+    one, solutions = find(found, "c1").article, find(found, "solutions").article
+    assert one.select("details, summary") == []
+    text = one.get_text()
     assert "Clear." in text
     assert "drawn" in text
     assert not {"plot()", "Because.", "check()"} & set(text.split())
-    solution = soup.select_one("#solutions .solution-block")
+    (solution,) = solutions.select(".solution-block")
     assert re.sub(r"\s+", " ", solution.get_text()).strip() == "Exercise 1.1Because.check()"
-    assert solution.a["href"] == "#c1-exercise-1"
-    assert soup.select_one(".exercise a")["href"] == f"#{solution['id']}"
+    assert solution.a["href"] == "place:c1-exercise-1"
+    assert one.select_one(".exercise a")["href"] == f"place:{solution['id']}"
 
 
-def test_only_scripts_for_formulas_and_figures_are_taken(soup):
+def test_only_scripts_for_formulas_and_figures_are_taken(found):
+    soup = BeautifulSoup(find(found, "c1").document, "html.parser")
     assert [tag["src"] for tag in soup.select("script[src]")] == ["_static/mathjax/tex-chtml.js"]
     assert [tag["href"] for tag in soup.select("link")] == ["_static/book.css"]
     assert "alert" not in soup.head.get_text()
     assert soup.img["src"] == "_static/dot.png"
-
-
-OBJECTS = [
-    b"<</Type /Catalog\n/Pages 2 0 R\n/Dests 6 0 R>>",
-    b"<</Type /Pages\n/Kids [3 0 R 5 0 R]>>",
-    b"<</Type /Pages\n/Kids [7 0 R 4 0 R]>>",
-    b"<</Type /Page>>",
-    b"<</Type /Page>>",
-    b"<</c1 [4 0 R /XYZ 1 2 0]\n/c1-x [7 0 R /XYZ 1 2 0]\n/c2 [5 0 R /XYZ 1 2 0]>>",
-    b"<</Type /Page>>",
-    b"<</Length 21>> stream\n\nendobj\n8 0 obj\nxxx\nendstream",
-]
-
-
-@pytest.fixture
-def printed():
-    """Return a file as Chromium writes them, of three pages and a stream like an object."""
-    out, places = b"%PDF-1.4\n", []
-    for number, text in enumerate(OBJECTS, 1):
-        places.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, text)
-    rows = b"".join(b"%010d 00000 n \n" % place for place in places)
-    table = b"xref\n0 9\n0000000000 65535 f \n" + rows
-    return out + table + b"trailer\n<</Size 9\n/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(out)
-
-
-def test_a_file_says_on_which_page_a_place_is(printed):
-    assert list(pdf.objects_of(printed).values()) == OBJECTS
-    assert pdf.page_numbers(printed) == {"c1": 2, "c1-x": 1, "c2": 3}
-
-
-@pytest.mark.parametrize("size", [3, 500])
-def test_a_packed_file_has_the_same_objects(printed, monkeypatch, size):
-    monkeypatch.setattr(pdf, "PACK", size)
-    found = pdf.packed(printed)
-    start = int(found.split()[-2])
-    number, table = stream_at(found, start)
-    assert b"/Root 1 0 R" in found[start:]
-    rows = list(struct.iter_unpack(">BIH", table))
-    assert len(rows) == number + 1
-    for number, text in enumerate(OBJECTS, 1):
-        kind, place, index = rows[number]
-        if kind == 1:
-            assert found[place:].startswith(b"%d 0 obj\n%s\nendobj\n" % (number, text))
-        else:
-            pack, content = stream_at(found, rows[place][1])
-            assert (kind, pack) == (2, place)
-            first = int(re.search(rb"/First (\d+)", found[rows[place][1] :])[1])
-            numbers = [int(word) for word in content[:first].split()]
-            assert numbers[2 * index] == number
-            assert content[first + numbers[2 * index + 1] :].startswith(text)
-
-
-def stream_at(content, place):
-    """Return the number of the object at a place and its stream, decompressed."""
-    length = int(re.search(rb"/Length (\d+)", content[place:])[1])
-    begin = content.index(b"stream\n", place) + 7
-    return int(content[place:].split()[0]), zlib.decompress(content[begin : begin + length])
 
 
 def test_the_file_is_offered_once_behind_the_archive(folder):
@@ -181,22 +139,100 @@ def test_the_file_is_offered_once_behind_the_archive(folder):
     assert entry.get_text().endswith("9 pages, 3 MB.")
 
 
-@pytest.mark.skipif(find_browser() is None and not REQUIRED, reason="no Chromium was found")
-def test_it_is_printed_with_page_numbers_outline_and_links(folder, monkeypatch):
+@pytest.fixture(scope="module")
+def printed(folder):
+    """Print the made-up book, once."""
+    if find_browser() is None and not REQUIRED:
+        pytest.skip("no Chromium was found")
     (folder / "_static" / "mathjax").symlink_to(offline_mathjax.mathjax_folder())
-    monkeypatch.setenv("CHROMIUM", find_browser())
-    printed = []
-    objects_of = pdf.objects_of
-    monkeypatch.setattr(pdf, "objects_of", lambda text: printed.append(text) or objects_of(text))
-    target = folder / "book.pdf"
-    assert pdf.print_book(folder, target) == 5
-    first, content = printed
-    assert target.read_bytes() == pdf.packed(content)
-    assert pdf.page_numbers(first) == pdf.page_numbers(content)
-    pages = pdf.page_numbers(content)
-    wanted = {"c1": 3, "c1-exercise-1": 3, "solutions": 4, "c2": 5, "c2-statement": 5}
-    assert wanted.items() <= pages.items()
-    assert {name.decode() for name in re.findall(rb"/Dest /([^\s>]+)", content)} == set(pages)
-    outline = [b"A book", b"Contents", b"Part one", b"1. One", b"Solutions", b"2. Two"]
-    assert all(b"<</Title (%s)" % title in content for title in outline)
-    assert len(re.findall(rb"https://example.org", content)) == 1
+    found, target = chapters(folder), folder / "book.pdf"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHROMIUM", find_browser())
+        assert pdf.print_book(folder, found, target) == 5
+    return found, target
+
+
+def test_it_is_printed_with_page_numbers_outline_and_links(printed):
+    found, target = printed
+    assert problems(target, found, ["Theorem 2.1", "Because"]) == []
+    with pikepdf.open(target) as file:
+        pages = pdf_check.places_of(file)
+        links = [link for page in file.pages for link in page.obj.get("/Annots", ())]
+        assert sum("example.org" in str(link.get("/A", "")) for link in links) == 1
+    expected = {"c1": 3, "c1-exercise-1": 3, "solutions": 4, "c2": 5, "c2-statement": 5}
+    assert expected.items() <= pages.items()
+
+
+def test_the_tags_of_a_page_are_those_of_its_chapter(printed):
+    with pikepdf.open(printed[1]) as file:
+        tags = pikepdf.NumberTree(file.Root.StructTreeRoot.ParentTree)
+        for page in file.pages:
+            of_page = [tag for tag in tags[int(page.obj.StructParents)] if tag is not None]
+            assert of_page
+            assert all(tag.Pg.objgen == page.obj.objgen for tag in of_page)
+
+
+def blank(file):
+    file.add_blank_page(page_size=(595, 842))
+
+
+def lost_place(file):
+    del file.Root.Dests["/c2-statement"]
+
+
+def lost_entry(file):
+    with file.open_outline() as outline:
+        del outline.root[-1]
+
+
+def moved_text(file):
+    file.pages[2].obj.MediaBox = [30, 0, 625, 842]
+
+
+def cut_text(file):
+    file.pages[2].obj.MediaBox = [0, 0, 110, 842]
+
+
+def lost_links(file):
+    del file.pages[2].obj.Annots
+
+
+def lost_beginning(file):
+    del file.pages[0]
+
+
+def lost_page(file):
+    del file.pages[3]
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (blank, "page 6: blank"),
+        (lost_place, "page 5: a link leads nowhere: c2-statement"),
+        (lost_entry, "outline: None, not (1, 'Solutions'"),
+        (moved_text, "page 3: something stands in the left margin"),
+        (cut_text, "page 3: something stands in the right margin"),
+        (lost_links, "c1: no link to solution-c1-exercise-1: Solution"),
+        (lost_beginning, "page 1: another number, or none, stands below it"),
+        (lost_beginning, "contents: '1. One' without its page 2"),
+        (lost_page, "outline: Solutions leads nowhere"),
+        (lost_page, "nowhere: 'Because'"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_found(printed, tmp_path, spoil, said):
+    found, target = printed
+    spoiled = tmp_path / "spoiled.pdf"
+    with pikepdf.open(target) as file:
+        spoil(file)
+        file.save(spoiled)
+    wrong = problems(spoiled, found, ["Because"])
+    assert any(line.startswith(said) for line in wrong), wrong
+
+
+def test_a_file_must_be_small_and_have_the_titles(printed, monkeypatch):
+    found, target = printed
+    monkeypatch.setattr(pdf_check, "MEGABYTES", 0.001)
+    large, lost = problems(target, found, ["Theorem 2.1", "Theorem 9.9"])
+    assert large.endswith("MB, more than 0.001")
+    assert lost == "nowhere: 'Theorem 9.9'"
