@@ -319,10 +319,39 @@ def test_the_figure_has_the_spectra_and_the_curves():
     found = inputs.diagnose(x, M, 5, responses(x))
     fig = found.figure()
     left, right = fig.axes
-    np.testing.assert_allclose(left.lines[1].get_ydata(), found.centred.eigenvalues[:9])
-    np.testing.assert_allclose(right.lines[0].get_ydata(), found.raw.curves.network)
-    np.testing.assert_allclose(right.lines[1].get_ydata(), found.raw.curves.ideal)
-    assert len(inputs.diagnose(x, M, 5).figure().axes) == 1
+    for line, one in zip(left.lines, found.views, strict=False):
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 10))
+        np.testing.assert_array_equal(line.get_ydata(), one.eigenvalues[:9])
+    # Groups of 1, d and the rest of d(d + 3)/2 eigenvalues.
+    np.testing.assert_array_equal(left.lines[3].get_ydata(), np.repeat(found.ideal, [1, 3, 5]))
+    names = [text.get_text() for text in left.get_legend().texts]
+    assert names == ["raw", "centred", "whitened", "theory, N(0, I)"]
+    assert left.get_ylim() == (found.ideal[2] / 100, 2 * found.raw.eigenvalues[0])
+    for i, one in enumerate(found.views):
+        network, ideal = right.lines[2 * i : 2 * i + 2]
+        np.testing.assert_array_equal(
+            [network.get_xdata(), ideal.get_xdata()], [one.curves.times] * 2
+        )
+        np.testing.assert_array_equal(network.get_ydata(), one.curves.network)
+        np.testing.assert_array_equal(ideal.get_ydata(), one.curves.ideal)
+        assert network.get_color() == ideal.get_color() == left.lines[i].get_color()
+        assert (network.get_linestyle(), ideal.get_linestyle()) == ("-", ":")
+    assert len({line.get_color() for line in left.lines}) == 4
+    styles = {line.get_label(): line.get_linestyle() for line in right.lines[6:]}
+    assert styles == {"network": "-", "ideal groups": ":"}
+    assert [text.get_text() for text in right.get_legend().texts] == list(styles)
+    labels = [(ax.get_xlabel(), ax.get_ylabel()) for ax in fig.axes]
+    assert labels == [
+        ("rank", "eigenvalue of $J_n$"),
+        ("time", "training error / mean square of y"),
+    ]
+    scales = [(ax.get_xscale(), ax.get_yscale()) for ax in fig.axes]
+    assert scales == [("log", "log"), ("log", "linear")]
+    alone = inputs.diagnose(x, M, 5).figure()
+    assert len(alone.axes) == 1
+    assert alone.get_figwidth() < fig.get_figwidth()
+    few = inputs.diagnose(x, 5, 5).figure().axes[0]
+    assert [len(line.get_ydata()) for line in few.lines] == [5] * 4
     pyplot.close("all")
 
 
