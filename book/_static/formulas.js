@@ -74,7 +74,9 @@
         element.classList.add("formula-row");
         element.querySelectorAll("mjx-table, mjx-itable").forEach((e) => e.classList.add("formula-row"));
         element.querySelectorAll("mjx-mtr, mjx-mlabeledtr").forEach((e) => e.classList.add("formula-line"));
-        element.querySelectorAll("mjx-mtd").forEach((e) => cut(e, level));
+        // A table in a table cuts its own.
+        const own = [...element.querySelectorAll("mjx-mtd")].filter((e) => e.closest("mjx-mtable") === element);
+        own.forEach((e) => cut(e, level));
       } else {
         piece.push(element);
       }
@@ -94,7 +96,9 @@
   // The room of a formula: that of the nearest block around it, less the number of an equation.
   function room(place) {
     const blocks = "p, li, td, th, dd, dt, figcaption, caption, summary, div, h1, h2, h3, h4";
-    const block = (place.matches("div") ? place.parentElement : place).closest(blocks);
+    let block = (place.matches("div") ? place.parentElement : place).closest(blocks);
+    // One that is set in a line has no width of its own.
+    while (/^(inline|contents)$/.test(window.getComputedStyle(block).display)) block = block.parentElement;
     const style = window.getComputedStyle(block);
     const used = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
     const number = place.querySelector(":scope > .eqno");

@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from pages.conftest import DEVICES, HTML, MODES, NARROW, Reader, pages
 
-ROOMS_OF_THE_PAPER = ("book/theorems/", "book/spectrum/")
 AA = 4.5  # WCAG 2 contrast of text
 
 
@@ -145,8 +144,7 @@ def test_page_reads_offline(windows, name):
         fits(page)
         past = page.evaluate(PAST_THEIR_BOX)
         assert past["unseen"] == [], width
-        # The statements of the paper; some of the book's own have terms that cannot be broken.
-        assert not name.startswith(ROOMS_OF_THE_PAPER) or past["scrolled"] == [], width
+        assert past["scrolled"] == [], width
     page.set_viewport_size(dict(zip(("width", "height"), DEVICES["desktop"], strict=True)))
     whole(page, name)
     for mode in MODES:
