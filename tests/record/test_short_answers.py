@@ -1,0 +1,38 @@
+"""The numbers among the short answers on the landing page are those of the library."""
+
+import json
+import math
+
+import pytest
+
+from reluspec_lib import groups, guarantees
+from tools.settings import BOOK
+
+D = 10
+
+
+@pytest.fixture(scope="module")
+def answers():
+    cells = json.loads((BOOK / "index.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return text.partition("## Short answers")[2].partition("\n## ")[0]
+
+
+def test_factors(answers):
+    norm, linear, quadratic = (
+        group.eigenvalue(D) for group in (groups.NORM, groups.COORDINATE, groups.PRODUCT)
+    )
+    assert f"by the factor {norm / linear:.1f}, and of" in answers
+    assert f"$(d+1)^2 = {norm / quadratic:.0f}$" in answers
+
+
+def test_share_left_out(answers):
+    assert f"of the trace, {0.5 - 3 / (2 * math.pi):.1%}".replace("%", " %") in answers
+
+
+def test_widths(answers):
+    widths = [guarantees.width_for(group, D, 0.01) for group in groups.ALL]
+    norm, linear, square, product = (float(f"{width:.2g}") for width in widths)
+    assert f"{norm:,.0f} units are enough for the norm, {linear:,.0f} for a coordinate" in answers
+    assert square == product
+    assert f"{square / 1e6:.1f} million for a square or a product" in answers
