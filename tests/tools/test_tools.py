@@ -350,6 +350,23 @@ def test_a_score_leaves_out_equivalent_mutants(tmp_path, monkeypatch):
     ]
     assert (row["mutants"], row["killed"], row["equivalent"]) == (8, 2, 3)
     assert (row["out_of_time"], row["score"]) == (1, 0.4)
+    failed = mutants.Mutant("x_h__mutmut_4", "h", "", "", 255)  # mutmut could not run the tests
+    row, _ = mutants.score("sphere", [*found, failed])
+    assert (row["unchecked"], row["killed"], row["score"]) == (1, 2, 0.4)
+
+
+def test_a_run_takes_the_tests_that_are_named(tmp_path):
+    source = "import pytest\n@pytest.mark.parametrize('x', [1, 2])\ndef test_x(x): print('ran', x)"
+    (tmp_path / "test_a.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-s", "-ptools.mutants", "-pno:cacheprovider"]
+    env = environment() | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    for parameter, code, ran in ((2, 0, ["2"]), (3, 4, [])):
+        name = f"test_a.py::test_x[{parameter}]"
+        done = subprocess.run(
+            [*command, name], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == code
+        assert re.findall(r"ran (\d)", done.stdout) == ran
 
 
 def test_the_hash_of_a_module_is_that_of_its_code(tmp_path):
