@@ -130,6 +130,8 @@ def test_the_worst_error_is_the_largest_number_and_not_the_longest_text(ledger):
     ledger.numeric("b", 1.0, 1.0, 1e-4)
     ledger.numeric("c", 1 + 9e-6, 1.0, 1e-3)
     assert ledger.record()["worst_error"] == "≤ 0.0001"
+    ledger.numeric("d", 1.5, 1.0, 1)
+    assert ledger.record()["worst_error"] == "0.5"
 
 
 def test_the_table_tells_what_is_exact_and_what_is_certified():
