@@ -31,6 +31,10 @@ _SHORTEST = 2.0**-500
 # they cannot be told from dependent ones.
 _DEPENDENT = 1e-8
 
+# Columns of a product in float32 that are shorter than this, relative to the longest, or that add
+# less than this to those before them, are taken for rounding.
+_BLURRED = 1e-3
+
 # Sums of positive numbers are right to so many rounding units.
 _SUM_UNITS = 64
 
@@ -100,65 +104,99 @@ def _solve(W: Array, k: int, vectors: bool, tolerance: float, workers: int) -> S
     block = d * (d + 3) // 2
     if max(k, block) <= _DENSE_SHARE * m:
         if k <= block:
-            found = _from_groups(W, k, tolerance, workers)
+            found = _from_groups(W, k, vectors, tolerance, workers)
         if found is None and m > _DENSE_WIDTH:
             found = _from_lanczos(W, k, tolerance, workers)
     return found or _from_all(W, k, vectors, workers)
 
 
-def _from_groups(W: Array, k: int, tolerance: float, workers: int) -> Spectrum | None:
+def _from_groups(
+    W: Array, k: int, vectors: bool, tolerance: float, workers: int
+) -> Spectrum | None:
     """Return the spectrum from the groups' span, or None if its error cannot be bounded."""
-    m = W.shape[1]
-    F = groups.Basis(groups.ALL, len(W))._eigenvectors(W)
+    (d, m), passes, size, last = W.shape, 0, 0.0, math.inf
+    F = groups.Basis(groups.ALL, d)._eigenvectors(W)
     lengths = np.linalg.norm(F, axis=0)
     F = F[:, lengths > 0] / lengths[lengths > 0]
-    passes, size, last = 0, 0.0, math.inf
     single = Product(W.astype(np.float32), workers)
-    while True:
-        passes += 1
-        kept, values, Z, overlap = _nystrom(F, single(F.astype(np.float32)))
-        if len(kept) < F.shape[1]:
+    # A pass in float64 costs twice as much as one in float32.
+    for _ in range(2):
+        rounded, passes = F.astype(np.float32), passes + 1
+        found = _filtered(d, F, single(rounded))
+        if found is None:
             # Rounding may have taken directions that are there.
-            passes += 1
-            Z = _nystrom(F, Product(W, workers)(F))[2]
+            _, B, _, rotation, _ = _nystrom(F, Product(W, workers)(F))
+            passes, F = passes + 1, B @ rotation
             break
-        # A pass in float64 costs twice as much as one in float32.
-        if passes == 2 or k > len(values) or _foreseen(len(W), F[:, kept], overlap) <= tolerance:
+        error = _foreseen(d, F, rounded.T @ found.astype(np.float32))
+        F = found
+        if k > F.shape[1] or error <= tolerance:
             break
-        F = Z
     product = Product(W, workers)
     while passes < _MOST_PASSES:
-        passes, F = passes + 1, Z
+        passes += 1
         Y, size = (product(F), size) if size else product.with_size(F)
-        kept, values, Z, overlap = _nystrom(F, Y)
+        kept, B, values, rotation, overlap = _nystrom(F, Y)
         if len(values) < k:
             break
         largest = _largest_left_out(half_squares(W), size, values, m)
         if not largest < values[k - 1]:
             break
-        D = Z - F[:, kept] @ overlap
-        r = len(values)
-        norm = scipy.linalg.eigvalsh(D.T @ D, subset_by_index=(r - 1, r - 1))[0]
-        error = largest / (values[k - 1] - largest) * max(float(norm), 0.0)
+        # How far the span has moved: the largest eigenvalue of D^T D.
+        blur = _rounding(values, m) / values[-1] + np.linalg.norm(F.T @ F - np.eye(F.shape[1]))
+        if blur <= tolerance / 8:
+            change = blur + 1 - _extreme(overlap.T @ overlap, 0)
+        else:
+            D = B @ rotation - F[:, kept] @ overlap
+            change = _extreme(D.T @ D, len(values) - 1)
+        error = largest / (values[k - 1] - largest) * max(change, 0.0)
         if error <= tolerance:
             error += _rounding(values, m) / values[k - 1]
-            return Spectrum(values[:k], Z[:, :k], error, passes, "groups")
+            Z = B @ rotation[:, :k] if vectors else None
+            return Spectrum(values[:k], Z, error, passes, "groups")
         if error > last / 2:
             break
-        last = error
+        last, F = error, B @ rotation
     return None
 
 
-def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the columns of F that count, and the eigenpairs of Y (F^T Y)^-1 Y^T, Y = J F.
+def _extreme(square: Array, index: int) -> float:
+    """Return the eigenvalue of a symmetric matrix with this index, in increasing order."""
+    return float(scipy.linalg.eigvalsh(square, subset_by_index=(index, index))[0])
 
-    Last comes the product of these columns and the eigenvectors, from F^T Y.
+
+def _filtered(d: int, F: Array, Y: Array) -> Array | None:
+    """Return an orthonormal basis of the span of (J - c) F, Y = J F, or None if columns depend.
+
+    Half the largest eigenvalue left out as the shift c halves the part of those eigenvectors once
+    more. It is foreseen from isotropic weights; a wrong one costs time only.
     """
-    unit = float(np.finfo(Y.dtype).eps)
-    Y = Y.astype(np.float64, copy=False)
+    Y = Y.astype(np.float64)
+    largest = _left_out(d, len(F)) * float(np.einsum("jk,jk->k", F, Y).min())
+    Y -= largest / 2 * F
+    lengths = np.linalg.norm(Y, axis=0)
+    if lengths.min() < _BLURRED * lengths.max():
+        return None
+    Y /= lengths
+    try:
+        root = scipy.linalg.cholesky(Y.T @ Y)
+    except scipy.linalg.LinAlgError:
+        return None
+    if root.diagonal().min() < _BLURRED:
+        return None
+    basis: Array = scipy.linalg.solve_triangular(root, Y.T, trans="T", overwrite_b=True).T
+    return basis
+
+
+def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the columns of F that count, B, and eigenvalues of A = B B^T = Y (F^T Y)^-1 Y^T.
+
+    Y is J F. The fourth, ``rotation``, makes the eigenvectors, B @ rotation; last comes the product
+    of the columns that count and the eigenvectors.
+    """
     compression = F.T @ Y
     compression = (compression + compression.T) / 2
-    threshold = max(_DEPENDENT, 4 * unit) * compression.diagonal().max()
+    threshold = _DEPENDENT * compression.diagonal().max()
     # Cholesky with pivoting: what a column adds to those before it decides whether it stays.
     factor, order, rank, _ = scipy.linalg.lapack.dpstrf(compression, tol=threshold)
     kept = order[:rank] - 1
@@ -169,28 +207,36 @@ def _nystrom(F: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
     values, rotation = values[::-1], rotation[:, ::-1]
     rotation /= np.sqrt(values)
     # With F^T Y = R^T R and B = Y R^-1, F^T B is R^T.
-    return kept, values, B @ rotation, np.triu(factor[:rank, :rank]).T @ rotation
+    return kept, B, values, rotation, np.triu(factor[:rank, :rank]).T @ rotation
 
 
-def _foreseen(d: int, F: Array, overlap: Array) -> float:
-    """Return about the error bound after one more pass, were the weights isotropic.
+def _left_out(d: int, m: int) -> float:
+    """Return the largest eigenvalue left out, relative to the last one kept, in isotropic weights.
 
-    Then the largest eigenvalue left out is that of degree 4 with the spread of a random matrix. A
-    wrong guess costs time only.
+    It is that of degree 4 with the spread of a random matrix.
     """
     if d == 1:
         return 0.0
-    m = len(F)
     ratio = harmonics.eigenvalue(d, 4) / harmonics.eigenvalue(d, 2)
-    spread = math.sqrt(harmonics.dimension(d, 4) / m)
+    return ratio * (1 + math.sqrt(harmonics.dimension(d, 4) / m)) ** 2
+
+
+def _foreseen(d: int, F: Array, overlap: Array) -> float:
+    """Return about the error bound after one more pass, given the overlap of F with its result.
+
+    That is for isotropic weights. A wrong guess costs time only.
+    """
+    if d == 1:
+        return 0.0
+    ratio = harmonics.eigenvalue(d, 4) / harmonics.eigenvalue(d, 2)
+    dimension = harmonics.dimension(d, 4)
     # The root of the sum of the squared eigenvalues left out bounds them.
-    size = ratio * math.sqrt(m) * spread * math.hypot(1, spread)
-    contraction = (ratio * (1 + spread) ** 2) ** 2
+    size = ratio * math.sqrt(dimension) * math.hypot(1, math.sqrt(dimension / len(F)))
     # By the largest angle between the spans of F, which is not orthonormal, and of the result.
     root = np.linalg.cholesky(F.T @ F)
     cosines = scipy.linalg.solve_triangular(root, overlap, lower=True)
-    change = 1 - scipy.linalg.eigvalsh(cosines.T @ cosines, subset_by_index=(0, 0))[0]
-    return size * contraction * float(change)
+    change = 1 - _extreme(cosines.T @ cosines, 0)
+    return size * (_left_out(d, len(F)) / 2) ** 2 * max(change, 0.0)
 
 
 def _largest_left_out(total: float, size: float, values: Array, m: int) -> float:

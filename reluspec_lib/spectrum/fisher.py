@@ -310,14 +310,14 @@ def spectrum(
 
     Notes
     -----
-    W is scaled by a power of two first, and columns without length, which give zero eigenvalues,
-    are set aside.
+    W is scaled by a power of two first; columns without length give zeros and are set aside.
 
     The span of the group vectors is within O(1/sqrt(m)) of the leading eigenspace. From a block F
     that spans it, each pass takes Y = J F and the Nystrom approximation A = Y (F^T Y)^-1 Y^T of J
-    and goes on with the eigenvectors Z of A; directions that depend on others leave the block. The
-    error of the eigenvalues contracts per pass by the square of the ratio of the first eigenvalue
-    left out to the last one kept. The first pass is in float32; so is the next if two would follow.
+    and goes on with the eigenvectors Z of A; directions that depend on others leave the block. Per
+    pass the error falls by the square of the ratio of the first eigenvalue left out to the last one
+    kept. The first pass is in float32, as is the next if two would follow, and these go on with the
+    span of (J - c) F: c, half the eigenvalue left out at isotropic W, makes the error 4 times less.
 
     *The error is bounded.* E = J - A is positive semidefinite with E F = 0. Its trace and a bound
     of the sum of its squared entries are known, hence a bound gamma of its norm: the largest of n

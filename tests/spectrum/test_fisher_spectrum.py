@@ -209,6 +209,12 @@ def test_leading_eigenvalues_reach_the_tolerance(d, m, tolerance):
     assert error <= found.error + 1e-14
 
 
+@pytest.mark.parametrize(("d", "m", "tolerance"), [(10, 2000, 1e-9), (4, 1000, 1e-9)])
+def test_two_passes_suffice_for_nine_digits(d, m, tolerance):
+    found = fisher.spectrum(sample_weights(d, m, np.random.default_rng(7)), tolerance=tolerance)
+    assert (found.solver, found.passes) == ("groups", 2)
+
+
 def test_a_smaller_tolerance_takes_more_passes():
     W = weights(10, 1000)
     passes = [fisher.spectrum(W, tolerance=t).passes for t in (1e-6, 1e-9, 1e-13)]
