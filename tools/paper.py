@@ -119,7 +119,8 @@ def adopt_links(article: Tag, page: Page, names: dict[str, str]) -> None:
 
 def unfold(soup: BeautifulSoup, article: Tag) -> None:
     """Open what is folded away; drop the code that only draws, and what only a screen can do."""
-    for tag in article.select(".headerlink, .copybtn, .tag_hide-input > details"):
+    unwanted = ".headerlink, .copybtn, .whole-book, .tag_hide-input > details"
+    for tag in article.select(unwanted):
         tag.decompose()
     for details in article.select("details"):
         summary = details.find("summary")

@@ -141,6 +141,7 @@ def joined(
             for page in new:
                 lead_inside(page.obj)
             tags.take(file, [page.obj for page in new])
+    share_glyphs(book)
     book.Root.Dests = book.make_indirect(places)
     book.Root.Lang = pikepdf.String("en")
     book.Root.ViewerPreferences = Dictionary(DisplayDocTitle=True)
@@ -157,6 +158,7 @@ def joined(
             (above[-1][1].children if above else outline.root).append(item)
             above.append((heading.level, item))
     book.docinfo["/Title"] = title
+    pikepdf.settings.set_flate_compression_level(9)
     book.save(
         target,
         object_stream_mode=pikepdf.ObjectStreamMode.generate,
@@ -164,6 +166,15 @@ def joined(
         recompress_flate=True,
         deterministic_id=True,
     )
+
+
+def share_glyphs(book: pikepdf.Pdf) -> None:
+    """Let the chapters share the glyphs of formulas, which Chromium draws anew in each."""
+    known: dict[bytes, Any] = {}
+    for font in book.objects:
+        if isinstance(font, Dictionary) and font.get("/Subtype") == "/Type3":
+            for name, glyph in font.CharProcs.items():
+                font.CharProcs[name] = known.setdefault(glyph.read_raw_bytes(), glyph)
 
 
 def lead_inside(page: Any) -> None:

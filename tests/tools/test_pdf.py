@@ -137,6 +137,7 @@ def test_the_file_is_offered_once_behind_the_archive(folder):
     (entry,) = soup.select("li + li.whole-book")
     assert entry.a["href"] == f"../{target.name}"
     assert entry.get_text().endswith("9 pages, 3 MB.")
+    assert "whole book" not in chapters(folder)[0].article.get_text()
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,24 @@ def test_the_tags_of_a_page_are_those_of_its_chapter(printed):
             of_page = [tag for tag in tags[int(page.obj.StructParents)] if tag is not None]
             assert of_page
             assert all(tag.Pg.objgen == page.obj.objgen for tag in of_page)
+
+
+def test_fonts_share_the_glyphs_that_are_alike():
+    drawn = [{"/a": b"0 0 d0 1", "/b": b"0 0 d0 2"}, {"/a": b"0 0 d0 1", "/b": b"0 0 d0 3"}]
+    with pikepdf.new() as file:
+        fonts = [
+            pikepdf.Dictionary(
+                Subtype=pikepdf.Name.Type3,
+                CharProcs={name: file.make_stream(glyph) for name, glyph in glyphs.items()},
+            )
+            for glyphs in drawn
+        ]
+        fonts = [file.make_indirect(font) for font in fonts]
+        pdf.share_glyphs(file)
+        first, second = (font.CharProcs for font in fonts)
+        assert first["/a"].objgen == second["/a"].objgen
+        for font, glyphs in zip((first, second), drawn, strict=True):
+            assert {name: glyph.read_bytes() for name, glyph in font.items()} == glyphs
 
 
 def blank(file):
