@@ -16,6 +16,7 @@ def test_a_missing_run_says_where_it_is_to_be_had():
     with pytest.raises(FileNotFoundError) as raised:
         runs.load("table.json")
     assert str(raised.value) == (
-        f"table.json is not beside this notebook: it is in reluspec-{reluspec_lib.__version__}.zip, "
-        "which the first page of the book links to; unpack it and open the notebook there"
+        "table.json is not beside this notebook: it is in "
+        f"reluspec-{reluspec_lib.__version__}.zip, which the first page of the book links to; "
+        "unpack it and open the notebook there"
     )
