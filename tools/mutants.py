@@ -54,7 +54,6 @@ TESTS = {
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
     "_tiles": ["test_tiles"],
-    "_weights": ["test_weights", "test_network"],
     "beyond._composed": ["beyond/test_depth"],
     "beyond._data": ["beyond/test_inputs"],
     "beyond._figure": ["beyond/test_inputs"],
