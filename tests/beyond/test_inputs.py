@@ -323,7 +323,11 @@ def test_the_figure_has_the_spectra_and_the_curves():
         np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 10))
         np.testing.assert_array_equal(line.get_ydata(), one.eigenvalues[:9])
     # Groups of 1, d and the rest of d(d + 3)/2 eigenvalues.
-    np.testing.assert_array_equal(left.lines[3].get_ydata(), np.repeat(found.ideal, [1, 3, 5]))
+    theory = left.lines[3]
+    np.testing.assert_array_equal(theory.get_xdata(), np.arange(1, 10))
+    np.testing.assert_array_equal(theory.get_ydata(), np.repeat(found.ideal, [1, 3, 5]))
+    assert theory.get_linestyle() == ":"
+    assert theory.get_linewidth() < left.lines[0].get_linewidth()
     names = [text.get_text() for text in left.get_legend().texts]
     assert names == ["raw", "centred", "whitened", "theory, N(0, I)"]
     assert left.get_ylim() == (found.ideal[2] / 100, 2 * found.raw.eigenvalues[0])
@@ -349,7 +353,11 @@ def test_the_figure_has_the_spectra_and_the_curves():
     assert scales == [("log", "log"), ("log", "linear")]
     alone = inputs.diagnose(x, M, 5).figure()
     assert len(alone.axes) == 1
-    assert alone.get_figwidth() < fig.get_figwidth()
+    # Side by side on a page, and one picture in less.
+    assert left.get_position().x1 < right.get_position().x0
+    assert fig.get_figheight() == alone.get_figheight() < 4
+    assert alone.get_figwidth() < 5.5
+    assert fig.get_figwidth() < 8
     few = inputs.diagnose(x, 5, 5).figure().axes[0]
     assert [len(line.get_ydata()) for line in few.lines] == [5] * 4
     pyplot.close("all")
