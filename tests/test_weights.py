@@ -117,6 +117,12 @@ def test_streamed_weights_are_the_same_in_whatever_pieces(small_runs):
     assert whole.shape == (3, 47)
 
 
+def test_units_of_more_weights_than_a_stream_have_one_each(small_runs):
+    W = StreamedWeights(40, 3, rng())
+    assert [block.shape for block in W.blocks()] == [(40, 1)] * 3
+    assert len(np.unique(W.columns(0, 3))) == 120
+
+
 def test_streams_are_independent_of_each_other_and_of_other_seeds(small_runs):
     W = StreamedWeights(3, 40, rng()).columns(0, 40)
     assert len(np.unique(W)) == W.size
@@ -157,13 +163,14 @@ def test_dimensions_of_a_small_type_do_not_overflow():
     )
 
 
-@pytest.mark.parametrize("start, stop", [(0, 0), (3, 3), (3, 2), (0, 48), (47, 48)])
+@pytest.mark.parametrize("start, stop", [(3, 3), (3, 2), (0, 48), (47, 48)])
 def test_columns_outside_the_weights_are_refused(start, stop):
-    with pytest.raises(ValueError, match=r"(start and )?stop must be "):
+    message = f"start and stop must be 0 <= start < stop <= m = 47, got {start} and {stop}"
+    with pytest.raises(ValueError, match=f"^{message}$"):
         StreamedWeights(3, 47, rng()).columns(start, stop)
 
 
-@pytest.mark.parametrize("start, stop", [(-1, 3), (0.0, 3), (0, "3")])
+@pytest.mark.parametrize("start, stop", [(-1, 3), (0.0, 3), (0, "3"), (0, 0)])
 def test_columns_that_are_no_positions_are_refused(start, stop):
     with pytest.raises(ValueError, match=r"^(start|stop) must be an integer >= "):
         StreamedWeights(3, 47, rng()).columns(start, stop)
