@@ -30,9 +30,10 @@ def seconds(task: Task) -> float:
     return time.perf_counter() - start
 
 
-def compare(task: Task, other: Task, pairs: int = 5) -> dict[str, float]:
+def compare(task: Task, other: Task, pairs: int = 5, warm_up: bool = True) -> dict[str, float]:
     """Time two tasks in turn and return medians of both times and of the ratio first/second."""
-    seconds(task)
+    if warm_up:
+        seconds(task)
     times = [(seconds(task), seconds(other)) for _ in range(pairs)]
     ratios = sorted(first / second for first, second in times)
     return {
@@ -56,19 +57,35 @@ def _measure(pipe: Any, prepare: Callable[[], Task]) -> None:
     ctypes.CDLL(None).malloc_trim(0)
     # Writing 5 there makes the high-water mark start again from what is in use now.
     Path("/proc/self/clear_refs").write_text("5")
-    before = _high_water()
-    task()
-    pipe.send(_high_water() - before)
+    before, start = _high_water(), time.perf_counter()
+    result = task()
+    pipe.send((result, time.perf_counter() - start, _high_water() - before))
 
 
-def extra_memory(prepare: Callable[[], Task]) -> float:
-    """Return the MiB that a task needs beyond its inputs, in a fresh process (Linux only)."""
+def apart(prepare: Callable[[], Task]) -> tuple[Any, float, float]:
+    """Return a task's result, its seconds and its MiB beyond the inputs, from a fresh process."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_measure, args=(there, prepare))
     process.start()
+    there.close()
+    found: tuple[Any, float, float] = here.recv()
     process.join()
-    return float(here.recv())
+    return found
+
+
+def extra_memory(prepare: Callable[[], Task]) -> float:
+    """Return the MiB that a task needs beyond its inputs, in a fresh process (Linux only)."""
+
+    def without_result() -> Task:
+        task = prepare()
+
+        def run() -> None:
+            task()
+
+        return run
+
+    return apart(without_result)[2]
 
 
 def machine() -> dict[str, Any]:
@@ -96,13 +113,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def store(name: str, rows: list[dict[str, Any]]) -> None:
-    """Write results with the machine they come from, rounded to the digits that mean something."""
+def store(name: str, rows: list[dict[str, Any]], kept: bool = False) -> None:
+    """Write results with the machine they come from, rounded to the digits that mean something.
+
+    With ``kept`` the stored rows of other cases stay; they must be from the same processor.
+    """
 
     def rounded(value: Any) -> Any:
         return float(f"{value:.3g}") if isinstance(value, float) else value
 
     RESULTS.mkdir(exist_ok=True)
+    path, here = RESULTS / f"{name}.json", machine()
     rows = [{key: rounded(value) for key, value in row.items()} for row in rows]
-    content = {"machine": machine(), "rows": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    if kept:
+        stored, measured = json.loads(path.read_text()), {row["case"] for row in rows}
+        if stored["machine"]["processor"] != here["processor"]:
+            raise ValueError(
+                f"rows of {stored['machine']['processor']} cannot be kept: measure all"
+            )
+        rows = [row for row in stored["rows"] if row["case"] not in measured] + rows
+    path.write_text(json.dumps({"machine": here, "rows": rows}, indent=1) + "\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import coefficients, forward, harness
+from benchmarks import coefficients, fisher, forward, harness
 
 
 def test_a_ratio_is_that_of_neighbouring_runs(monkeypatch):
@@ -24,6 +24,36 @@ def test_memory_counts_what_a_task_needs_beyond_its_inputs():
         return lambda: b"1" * (len(kept) * 2 // 5)
 
     assert harness.extra_memory(prepare) == pytest.approx(20_000_000 / 2**20, rel=0.2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux only")
+def test_a_result_comes_back_from_its_own_process():
+    size = 2_000_000  # more than a pipe holds
+    assert harness.apart(lambda: lambda: b"1" * size)[0] == b"1" * size
+
+
+def test_rows_of_cases_that_were_not_measured_stay(monkeypatch, tmp_path):
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    cases = [{"case": "a", "seconds": 1.0}, {"case": "b", "seconds": 2.0}]
+    harness.store("some", cases)
+    harness.store("some", [{"case": "a", "seconds": 3.0}], kept=True)
+    found = json.loads((tmp_path / "some.json").read_text())["rows"]
+    assert found == [{"case": "b", "seconds": 2.0}, {"case": "a", "seconds": 3.0}]
+    monkeypatch.setattr(harness, "machine", lambda: {"processor": "another"})
+    with pytest.raises(ValueError, match="measure all"):
+        harness.store("some", cases, kept=True)
+
+
+def test_cases_are_known_by_name(monkeypatch):
+    called, stored = [], []
+    for name in fisher.CASES:
+        monkeypatch.setitem(fisher.CASES, name, lambda name=name: called.append(name))
+    monkeypatch.setattr(fisher, "store", lambda *_, kept: stored.append(kept))
+    fisher.main(["widest"])
+    fisher.main([])
+    assert (called, stored) == (["widest", *fisher.CASES], [True, False])
+    with pytest.raises(SystemExit):
+        fisher.main(["largest"])
 
 
 @pytest.mark.parametrize("path", sorted(harness.RESULTS.glob("*.json")), ids=lambda path: path.stem)
