@@ -8,7 +8,7 @@ import numpy as np
 
 from reluspec_lib._validation import Array
 
-__all__ = ["Descent"]
+__all__ = ["REAL", "STEEP", "Descent"]
 
 # Heights above the real axis are passed in steps of this factor, smaller ones after a failure.
 _FACTOR = 0.02
@@ -16,6 +16,12 @@ _FACTOR = 0.02
 _SHORTEST = 0.999
 # From this height on, relative to |z|, a step may go all the way down.
 _JUMP = 0.05
+_NEWTON_STEPS = 40
+
+# On the real axis an imaginary part below this, relative to its number, is that of a real one.
+REAL = 1e-7
+# A number that changes by more than this factor relative to z is at an edge of the support.
+STEEP = 1e5
 
 
 class Descent(abc.ABC):
@@ -30,16 +36,39 @@ class Descent(abc.ABC):
         """Return a first guess of the unknowns far above the axis."""
 
     @abc.abstractmethod
-    def newton(self, z: Array, start: Array, tolerance: float) -> tuple[Array, Array, Array]:
-        """Return the unknowns, the residual and the steps, from a guess of the unknowns.
+    def change(self, z: Array, found: Array) -> Array:
+        """Return Newton's change of the unknowns."""
 
-        The residual, the largest relative error of the equations, is inf if it is above the
-        tolerance or the solution is not a limit of admissible ones.
+    @abc.abstractmethod
+    def checked(self, z: Array, found: Array) -> tuple[Array, Array]:
+        """Return the relative error of the equations, and which unknowns are admissible.
+
+        These are limits, from above, of solutions in the upper half plane.
         """
 
     @abc.abstractmethod
     def transforms(self, z: Array, found: Array) -> tuple[Array, Array]:
         """Return s and h that belong to the unknowns."""
+
+    def newton(self, z: Array, start: Array, tolerance: float) -> tuple[Array, Array, Array]:
+        """Return the unknowns that Newton's method reaches, the residual and the steps.
+
+        The residual is inf if it is above the tolerance or the unknowns are not admissible.
+        """
+        found, steps, active = start.copy(), np.zeros(z.shape, np.int64), np.arange(len(z))
+        with np.errstate(all="ignore"):
+            for _ in range(_NEWTON_STEPS):
+                here = found.take(active, axis=1)
+                change = self.change(z[active], here)
+                found[:, active] = here = here + change
+                steps[active] += 1
+                size = np.abs(change / here).max(axis=0)
+                # At an edge of the support the steps do not become small: there all are taken.
+                active = active[(size > tolerance) & np.isfinite(size)]
+                if not active.size:
+                    break
+            residual, admissible = self.checked(z, found)
+        return found, np.where((residual <= tolerance) & admissible, residual, np.inf), steps
 
     def solve(
         self, z: Array, tolerance: float, most_steps: int

@@ -15,16 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from reluspec_lib._validation import Array
-from reluspec_lib.proportional._descent import Descent
+from reluspec_lib.proportional._descent import REAL, STEEP, Descent
 
 __all__ = ["FixedPoint"]
-
-_NEWTON_STEPS = 40
-
-# On the real axis an imaginary part below this, relative to its number, is that of a real one.
-_REAL = 1e-7
-# A solution that changes by more than this factor relative to z is at an edge of the support.
-_STEEP = 1e5
 
 
 class FixedPoint(Descent):
@@ -38,25 +31,16 @@ class FixedPoint(Descent):
         self.first = weight[:, None] * np.stack([noise, zeta, np.ones_like(zeta)], axis=1)
         self.second = weight[:, None] * np.stack([noise**2, noise * zeta, zeta**2], axis=1)
 
-    def newton(self, z: Array, start: Array, tolerance: float) -> tuple[Array, Array, Array]:
-        """Return s and t that Newton's method reaches, the residual and the steps."""
-        found, steps, active = start.copy(), np.zeros(z.shape, np.int64), np.arange(len(z))
-        for _ in range(_NEWTON_STEPS):
-            here = _Linearised(self, z[active], *found[:, active])
-            change = here.solve(-here.first, -here.second)
-            found[:, active] += change
-            steps[active] += 1
-            size = np.abs(change / found[:, active]).max(axis=0)
-            # At an edge of the support the steps do not become small: there all are taken.
-            active = active[(size > tolerance) & np.isfinite(size)]
-            if not active.size:
-                break
+    def change(self, z: Array, found: Array) -> Array:
+        """Return Newton's change of s and t."""
         here = _Linearised(self, z, *found)
-        residual = np.maximum(
-            np.abs(here.first) / (1 + np.abs(z * here.s)), np.abs(here.second / here.s)
-        )
-        right = (residual <= tolerance) & here.admissible()
-        return found, np.where(right, residual, np.inf), steps
+        return here.solve(-here.first, -here.second)
+
+    def checked(self, z: Array, found: Array) -> tuple[Array, Array]:
+        """Return the relative error of the equations, and which s and t are admissible."""
+        here = _Linearised(self, z, *found)
+        first = np.abs(here.first) / (1 + np.abs(z * here.s))
+        return np.maximum(first, np.abs(here.second / here.s)), here.admissible()
 
     def start(self, z: Array) -> Array:
         """Return s and t far above the axis."""
@@ -102,5 +86,5 @@ class _Linearised:
             part, slope = value.imag / np.abs(value), slope * self.z / value
             # Next to the axis it is the slope in z that decides, except at an edge.
             real = (slope * value / self.z).real > 0
-            allowed &= np.where(np.abs(part) > _REAL, part > 0, real | (np.abs(slope) > _STEEP))
+            allowed &= np.where(np.abs(part) > REAL, part > 0, real | (np.abs(slope) > STEEP))
         return allowed

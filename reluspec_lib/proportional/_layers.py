@@ -23,21 +23,16 @@ from typing import NamedTuple
 import numpy as np
 
 from reluspec_lib._validation import Array
-from reluspec_lib.proportional._descent import Descent
+from reluspec_lib.proportional._descent import REAL, STEEP, Descent
 
 __all__ = ["Layers"]
 
-_NEWTON_STEPS = 40
-
-# On the real axis an imaginary part below this, relative to its number, is that of a real one.
-_REAL = 1e-7
-# One above this is positive: next to a hard edge at 0 there are small ones that are no rounding.
+# An imaginary part above this is positive: next to a hard edge at 0 there are small ones that are
+# no rounding.
 _POSITIVE = 1e-12
 # The upper edge is looked for on grids of so many points, each between two points of the last.
 _EDGE_ROUNDS = 9
 _EDGE_POINTS = 64
-# A number that changes by more than this factor relative to z is at an edge of the support.
-_STEEP = 1e5
 
 
 class _Point(NamedTuple):
@@ -102,24 +97,15 @@ class Layers(Descent):
         del upper[-2]
         return _Point(gamma * w, gamma * w_slope, g / gamma, h, size, upper)
 
-    def newton(self, z: Array, start: Array, tolerance: float) -> tuple[Array, Array, Array]:
-        """Return y that Newton's method reaches, the residual and the steps."""
-        y, steps, active = start[0].copy(), np.zeros(z.shape, np.int64), np.arange(len(z))
-        with np.errstate(all="ignore"):
-            for _ in range(_NEWTON_STEPS):
-                here = self.at(y[active])
-                change = (z[active] - here.z) / here.slope
-                y[active] += change
-                steps[active] += 1
-                size = np.abs(change / y[active])
-                # At an edge of the support the steps do not become small: there all are taken.
-                active = active[(size > tolerance) & np.isfinite(size)]
-                if not active.size:
-                    break
-            here = self.at(y)
-            residual = np.abs(here.z / z - 1) / (1 + here.size)
-            right = (residual <= tolerance) & self._admissible(z, here)
-        return y[None], np.where(right, residual, np.inf), steps
+    def change(self, z: Array, found: Array) -> Array:
+        """Return Newton's change of y."""
+        here = self.at(found[0])
+        return ((z - here.z) / here.slope)[None]
+
+    def checked(self, z: Array, found: Array) -> tuple[Array, Array]:
+        """Return the relative error of the last equation, and which y are admissible."""
+        here = self.at(found[0])
+        return np.abs(here.z / z - 1) / (1 + here.size), self._admissible(z, here)
 
     def _admissible(self, z: Array, here: _Point) -> Array:
         """Tell which points are limits, from above, of ones in the upper half plane."""
@@ -127,8 +113,8 @@ class Layers(Descent):
         for value, slope in here.upper:
             part, change = value.imag / np.abs(value), slope / here.slope
             # Next to the axis it is the slope in z that decides, except at an edge.
-            real = (change.real > 0) | (np.abs(change * z / value) > _STEEP)
-            allowed &= (part > _POSITIVE) | ((np.abs(part) <= _REAL) & real)
+            real = (change.real > 0) | (np.abs(change * z / value) > STEEP)
+            allowed &= (part > _POSITIVE) | ((np.abs(part) <= REAL) & real)
         return allowed
 
     def start(self, z: Array) -> Array:
