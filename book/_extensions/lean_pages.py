@@ -40,6 +40,11 @@ MENDED = {
     # find a list without entries.
     ' role="list"': "",
     ' role="doc-biblioentry"': "",
+    # What can be seen on these is what they are called; the names differ from it.
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+    ' search-button-field search-button__button pst-js-only" title="Search" aria-label="Search"': (
+        ' search-button-field search-button__button pst-js-only"'
+    ),
     # The logo and its title lie in no part of the page that a screen reader can name.
     '<div class="sidebar-primary-items__start sidebar-primary__section">': (
         '<div class="sidebar-primary-items__start sidebar-primary__section" role="region" '
@@ -95,9 +100,21 @@ def make_folder_lean(folder: Path) -> None:
             page = page.replace(old, new)
         path.write_text(page, encoding="utf-8")
     encode_all(folder / "_images")
+    drop_maps(folder / "_static")
     known = words_of(folder)
     for path in (folder / "_static").rglob("*.css"):
         path.write_text(lean(path.read_text(encoding="utf-8"), known), encoding="utf-8")
+
+
+def drop_maps(folder: Path) -> None:
+    """Drop the maps from the theme's scripts to their sources, which only its authors use."""
+    for path in list(folder.rglob("*.map")):
+        script = path.with_suffix("")
+        if script.is_file():
+            named = f"sourceMappingURL={path.name}"
+            text = script.read_text(encoding="utf-8")
+            script.write_text(text.replace(f"//# {named}", ""), encoding="utf-8")
+        path.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

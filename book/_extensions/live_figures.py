@@ -24,6 +24,7 @@ from bokeh.embed import json_item
 from bokeh.layouts import row
 from bokeh.models import ColumnDataSource, LinearColorMapper
 from bokeh.plotting import figure as new_plot
+from bokeh.transform import factor_cmap
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -138,10 +139,12 @@ def _spectrum() -> Any:
     left = _plot("degree", "eigenvalue", x_range=names, y_axis_type="log")
     edges = _source("edges", "x", "low", "high")
     left.segment("x", "low", "x", "high", source=edges, color=GREY, line_width=14, alpha=0.4)
-    left.scatter("x", "value", source=_source("values", "x", "value", "count"), color=BLUE, size=9)
+    group = factor_cmap("x", [NORM, COORDINATE, SQUARE, GREY, GREY, GREY], names)
+    values = _source("values", "x", "value", "count")
+    left.scatter("x", "value", source=values, color=group, size=9)
     right = _plot("degree", "share of the trace, %", x_range=names)
     shares = _source("shares", "x", "share")
-    right.vbar(x="x", top="share", width=0.7, source=shares, color=SQUARE)
+    right.vbar(x="x", top="share", width=0.7, source=shares, color=group)
     return _beside(left, right)
 
 
@@ -163,9 +166,11 @@ def _order() -> Any:
 def _width() -> Any:
     plot = _plot("error, %", "width", x_axis_type="log", y_axis_type="log")
     curves = _source("curves", "error", "expected", "pointwise", "uniform")
-    names = (("expected", BLUE), ("pointwise", ORANGE), ("uniform", SQUARE))
-    for name, colour in names:
-        plot.line("error", name, source=curves, color=colour, line_width=2, legend_label=name)
+    # Colours are those of groups; these are three promises about any of them.
+    dashes = (("expected", "solid"), ("pointwise", "dashed"), ("uniform", "dotted"))
+    for name, dash in dashes:
+        style = {"color": GREY, "line_dash": dash, "line_width": 2, "legend_label": name}
+        plot.line("error", name, source=curves, **style)
     plot.scatter("error", "width", source=_source("now", "error", "width"), color=GREY, size=9)
     return _legend(plot)
 

@@ -40,7 +40,7 @@ class Verified(Display):
             complete = all(layer_status(record, layer) == "passed" for layer in LAYERS)
             lead = "Verified" if complete else "Partly verified"
         first = [text(lead, "verified-lead"), nodes.Text(" "), *pills(record, long=True)]
-        children = [paragraph(first, "verified-layers")]
+        children: Nodes = [paragraph(first, "verified-layers")]
         values: Nodes = []
         for key, title in VALUES.items():
             if record and record.get(key) is not None:
@@ -55,7 +55,6 @@ class Verified(Display):
                 break
         if values:
             children.append(paragraph(values, "verified-values"))
-        if near := neighbours(place, statement):
-            children.append(near)
+        children += neighbours(place, statement)
         label = f"Verification of {name_of(place.items[statement])}"
         return [group("", *children, classes=["verified"], role="group", label=label)]

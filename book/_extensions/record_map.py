@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from docutils import nodes
 from paper_record import addresses, state_of, telling_name
@@ -18,8 +18,23 @@ from record_nodes import Nodes, paragraph, text
 
 Uses = Mapping[str, Sequence[str]]
 
-COLUMN, ROW, WIDTH, HEIGHT, MARGIN = 214, 62, 166, 46, 8
-LINE = 22  # letters
+
+class Size(NamedTuple):
+    """How large the boxes of a drawing are: width, height, space between, letters of a line."""
+
+    width: int
+    height: int
+    gap: int
+    letters: int
+
+
+LARGE = Size(166, 46, 16, 22)
+SMALL = Size(104, 46, 8, 15)  # three of them beside each other fit on a phone
+LINES = 3  # of a name in a box
+COLUMN, MARGIN = 214, 8
+SIDE_BY_SIDE = 3  # boxes in a row
+BETWEEN, EDGE = 28, 6  # pixels between a statement and its neighbours, and around all of them
+NEAR = SIDE_BY_SIDE * (SMALL.width + SMALL.gap) - SMALL.gap + 2 * EDGE  # width of that drawing
 SWEEPS = 12
 #: States of the map, from its statement alone and with all that it rests on.
 SOLID, ALONE, PARTLY = "verified, with all that it rests on", "verified", "partly verified"
@@ -83,21 +98,37 @@ def map_state(place: Place, uses: Uses, statement: str) -> str:
     return SOLID if all(state_of(place.env, s) == "verified" for s in below) else ALONE
 
 
-def box(x: float, y: float, name: str, state: str, target: str) -> str:
-    """Return the box of a statement: a link, with the state in its class and its description."""
-    lines = textwrap.wrap(name, LINE)[:3] or [name]
-    middle = y + HEIGHT / 2 - 7.5 * (len(lines) - 1) + 4
-    words = "".join(
-        f'<tspan x="{x + WIDTH / 2:.0f}" y="{middle + 15 * k:.0f}">{escape(line)}</tspan>'
+def box(x: float, y: float, name: str, state: str, target: str = "", size: Size = LARGE) -> str:
+    """Return the box of a statement: a link, with the state in its class and its description.
+
+    Without a target it is the statement under which the drawing stands.
+    """
+    lines = textwrap.wrap(name, size.letters, max_lines=LINES, placeholder=" …") or [name]
+    middle = y + size.height / 2 - 7 * (len(lines) - 1) + 4
+    words = " ".join(
+        f'<tspan x="{x + size.width / 2:.0f}" y="{middle + 14 * k:.0f}">{escape(line)}</tspan>'
         for k, line in enumerate(lines)
     )
     kind = {SOLID: "solid", ALONE: "alone", PARTLY: "partly"}[state]
     drawn = (
-        f'<rect class="map-{kind}" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="4"/>'
-        f'<text text-anchor="middle">{words}</text>'
+        f'<rect class="map-{kind}" x="{x:g}" y="{y:g}" width="{size.width}" '
+        f'height="{size.height}" rx="4"/><text text-anchor="middle">{words}</text>'
     )
+    if not target:
+        return f'<g class="map-here">{drawn}</g>'
     label = escape(f"{name}: {state}", quote=True)
     return f'<a href="{escape(target, quote=True)}" aria-label="{label}">{drawn}</a>'
+
+
+def drawing(arrows: str, boxes: str, label: str, tip: str, width: float, height: float) -> str:
+    """Return the drawing as SVG: arrows, which end in a tip of this name, behind boxes."""
+    return (
+        f'<svg class="statement-map" role="group" aria-label="{escape(label, quote=True)}" '
+        f'viewBox="0 0 {width:g} {height:g}" style="width:{width:g}px">'
+        f'<defs><marker id="{tip}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>'
+        f'<g aria-hidden="true" marker-end="url(#{tip})">{arrows}</g>{boxes}</svg>'
+    )
 
 
 class StatementMap(Display):
@@ -108,10 +139,11 @@ class StatementMap(Display):
         uses = uses_of(place.items)
         columns = layers(uses)
         tallest = max((len(column) for column in columns), default=0)
+        row = LARGE.height + LARGE.gap
         where = {
             statement: (
                 MARGIN + COLUMN * k,
-                MARGIN + ROW * (j + (tallest - len(column)) / 2),
+                MARGIN + row * (j + (tallest - len(column)) / 2),
             )
             for k, column in enumerate(columns)
             for j, statement in enumerate(column)
@@ -125,32 +157,40 @@ class StatementMap(Display):
             for column in columns
             for s in column
         )
-        width = COLUMN * len(columns) - (COLUMN - WIDTH) + 2 * MARGIN
-        height = ROW * tallest + MARGIN
-        drawing = (
-            '<div class="statement-map-box"><svg class="statement-map" role="group" '
-            'aria-label="Map of the statements: which rests on which" '
-            f'viewBox="0 0 {width} {height}" style="width:{width}px">'
-            '<defs><marker id="map-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>'
-            f'<g aria-hidden="true">{arrows}</g>{boxes}</svg></div>\n'
+        drawn = drawing(
+            arrows,
+            boxes,
+            "Map of the statements: which rests on which",
+            "map-tip",
+            COLUMN * len(columns) - (COLUMN - LARGE.width) + 2 * MARGIN,
+            row * tallest + MARGIN,
         )
+        shown = f'<div class="statement-map-box">{drawn}</div>\n'
         counts = ", ".join(
             f"{list(states.values()).count(state)} {state}" for state in (SOLID, ALONE, PARTLY)
         )
         said = f"{len(states)} statements: {counts}."
-        return [nodes.raw("", drawing, format="html"), paragraph([nodes.Text(said)], "map-count")]
+        return [nodes.raw("", shown, format="html"), paragraph([nodes.Text(said)], "map-count")]
 
 
 def arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
-    """Return a curve from the right side of one box to the left side of another."""
-    x, y = start[0] + WIDTH, start[1] + HEIGHT / 2
-    u, v = end[0] - 1, end[1] + HEIGHT / 2
+    """Return a curve from the right side of one box of the map to the left side of another."""
+    x, y = start[0] + LARGE.width, start[1] + LARGE.height / 2
+    u, v = end[0] - 1, end[1] + LARGE.height / 2
     bend = max(24.0, (u - x) / 2)
-    return (
-        f'<path class="map-arrow" marker-end="url(#map-tip)" '
-        f'd="M{x:.0f} {y:.0f}C{x + bend:.0f} {y:.0f} {u - bend:.0f} {v:.0f} {u:.0f} {v:.0f}"/>'
-    )
+    return curve(f"M{x:.0f} {y:.0f}C{x + bend:.0f} {y:.0f} {u - bend:.0f} {v:.0f} {u:.0f} {v:.0f}")
+
+
+def arrow_down(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """Return a curve from one point down to another."""
+    (x, y), (u, v) = start, (end[0], end[1] - 1)
+    bend = BETWEEN / 2
+    return curve(f"M{x:.0f} {y:.0f}C{x:.0f} {y + bend:.0f} {u:.0f} {v - bend:.0f} {u:.0f} {v:.0f}")
+
+
+def curve(outline: str) -> str:
+    """Return an arrow."""
+    return f'<path class="map-arrow" d="{outline}"/>'
 
 
 def address(place: Place, statement: str) -> str:
@@ -163,12 +203,17 @@ def address(place: Place, statement: str) -> str:
     return f"{uri}#{ident}" if ident else uri
 
 
-def neighbours(place: Place, statement: str) -> nodes.paragraph | None:
-    """Return the neighbours of a statement in the map: what it rests on, and what rests on it."""
+def near(uses: Uses, statement: str) -> tuple[list[str], list[str]]:
+    """Return what a statement rests on, and what rests on it."""
+    return list(uses.get(statement, [])), [o for o, needs in uses.items() if statement in needs]
+
+
+def neighbours(place: Place, statement: str) -> Nodes:
+    """Return the neighbours of a statement in the map: drawn for the screen, in words for paper."""
     uses = uses_of(place.items)
-    above = [other for other, needs in uses.items() if statement in needs]
-    if not (uses.get(statement) or above):
-        return None
+    below, above = near(uses, statement)
+    if not (below or above):
+        return []
 
     def linked(group: Iterable[str]) -> Nodes:
         result: Nodes = []
@@ -180,9 +225,79 @@ def neighbours(place: Place, statement: str) -> nodes.paragraph | None:
         return result
 
     parts: Nodes = []
-    if uses.get(statement):
-        parts += [text("rests on ", "graph-word"), *linked(uses[statement])]
+    if below:
+        parts += [text("rests on ", "graph-word"), *linked(below)]
     if above:
         parts += [nodes.Text(" · ")] if parts else []
         parts += [text("carries ", "graph-word"), *linked(above)]
-    return paragraph(parts, "verified-graph")
+    said = ["Above: what it rests on."] * bool(below) + ["Below: what rests on it."] * bool(above)
+    return [
+        nodes.raw("", draw_near(place, uses, statement, below, above), format="html"),
+        paragraph([nodes.Text(" ".join(said))], "near-caption"),
+        paragraph(parts, "verified-graph"),
+    ]
+
+
+def draw_near(
+    place: Place, uses: Uses, statement: str, below: Sequence[str], above: Sequence[str]
+) -> str:
+    """Return the drawing of a statement between what it rests on and what rests on it."""
+    where, bottom = near_places(statement, below, above)
+    boxes = "".join(
+        box(
+            *where[s],
+            telling_name(place.items[s]),
+            map_state(place, uses, s),
+            "" if s == statement else address(place, s),
+            SMALL,
+        )
+        for s in where
+    )
+    x, y = where[statement]
+    middle = x + SMALL.width / 2
+    arrows = [arrow_down((u, low), (middle, y)) for u, _, low in ends(where, below)]
+    start = (middle, y + SMALL.height)
+    arrows += [arrow_down(start, (u, high)) for u, high, _ in ends(where, above)]
+    frames = "".join(frame(where, group) for group in (below, above))
+    name = telling_name(place.items[statement])
+    label = f"What {name} rests on, and what rests on it"
+    return drawing("".join(arrows), frames + boxes, label, f"tip-{statement}", NEAR, bottom)
+
+
+def ends(
+    where: Mapping[str, tuple[float, float]], group: Sequence[str]
+) -> list[tuple[float, float, float]]:
+    """Return where arrows of a group of neighbours end: their middle, and their two heights.
+
+    Each box of one row has an arrow; several rows have one together, at the frame around them.
+    """
+    rows = {where[s][1] for s in group}
+    if len(rows) > 1:
+        return [(NEAR / 2, min(rows) - EDGE, max(rows) + SMALL.height + EDGE)]
+    points = (where[s] for s in group)
+    return [(x + SMALL.width / 2, y, y + SMALL.height) for x, y in points]
+
+
+def frame(where: Mapping[str, tuple[float, float]], group: Sequence[str]) -> str:
+    """Return the frame around neighbours that stand in several rows."""
+    if len({where[s][1] for s in group}) < 2:
+        return ""
+    [(_, high, low)] = ends(where, group)
+    return f'<path class="map-frame" d="M1 {high:g}H{NEAR - 1}V{low:g}H1Z"/>'
+
+
+def near_places(
+    statement: str, below: Sequence[str], above: Sequence[str]
+) -> tuple[dict[str, tuple[float, float]], float]:
+    """Return where the boxes of a statement and its neighbours stand, and the height they take."""
+    where: dict[str, tuple[float, float]] = {}
+    y = float(EDGE)
+    for group in (below, [statement], above):
+        for k in range(0, len(group), SIDE_BY_SIDE):
+            row = group[k : k + SIDE_BY_SIDE]
+            step = SMALL.width + SMALL.gap
+            left = EDGE + step * (SIDE_BY_SIDE - len(row)) / 2
+            where |= {s: (left + step * j, y) for j, s in enumerate(row)}
+            y += SMALL.height + SMALL.gap
+        y += BETWEEN - SMALL.gap if group else 0
+    return where, y - BETWEEN + EDGE

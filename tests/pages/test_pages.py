@@ -513,6 +513,28 @@ def test_badge_stands_under_its_statement_and_agrees_with_the_ledger(statement):
     assert between[0] is badge, f"another statement stands between {statement} and its badge"
 
 
+@pytest.mark.parametrize("statement", RECORDS)
+def test_neighbours_are_drawn_under_a_statement(statement):
+    """Given statements.yml, each box of the drawing leads to what is used, or to what uses it."""
+    page = page_of(RECORDS[statement][0])
+    badge = place_of(statement, article_of(page)).find_next(class_="verified")
+    uses = {i["id"]: i.get("uses", []) for i in STATEMENTS if i.get("verify")}
+    used = [other for other in uses if statement in uses[other]]
+    wanted = [other for other in uses[statement] if other in uses] + used
+    drawing = badge.select_one("svg.statement-map")
+    assert (drawing is None) == (not wanted)
+    boxes = drawing.select("a") if drawing else []
+    assert len(boxes) == len(wanted)
+    for other, box in zip(wanted, boxes, strict=True):
+        chapter = page_of(RECORDS[other][0])
+        path, _, name = box["href"].partition("#")
+        assert ((page.parent / path).resolve() if path else page) == chapter
+        assert name in {"", place_of(other, article_of(chapter))["id"]}
+        assert re.search(r": (partly )?verified", box["aria-label"])
+    tips = {tip["id"] for tip in drawing.select("marker")} if drawing else set()
+    assert tips == ({f"tip-{statement}"} if wanted else set())
+
+
 def test_landing_page_shows_the_status_of_the_main_results():
     """Given the landing page, its table names each main result and what is verified of it."""
     table = article_of(HTML / "book" / "index.html").select_one("table.status-table")

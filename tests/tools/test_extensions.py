@@ -1,5 +1,6 @@
 """What the build computes: who rests on whom in the map of statements, what pages are spared."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -40,6 +41,52 @@ def test_only_items_of_the_record_are_in_the_map():
     """Given items with and without verification, the map has the former and arrows between them."""
     items = {"a": {"verify": True, "uses": ["b", "c"]}, "b": {"verify": True}, "c": {}}
     assert record_map.uses_of(items) == {"a": ["b"], "b": []}
+
+
+@pytest.mark.parametrize(("below", "above"), [(0, 1), (1, 0), (3, 2), (5, 13)])
+def test_neighbours_stand_above_and_below_a_statement_and_do_not_touch(below, above):
+    """Given neighbours, no two boxes overlap, three fit beside each other, and all are inside."""
+    below = [f"b{k}" for k in range(below)]
+    above = [f"a{k}" for k in range(above)]
+    where, height = record_map.near_places("s", below, above)
+    assert list(where) == [*below, "s", *above]
+    size = record_map.SMALL
+    assert max(y for _, y in where.values()) + size.height < height
+    assert all(
+        x >= 6 and x + size.width <= record_map.NEAR - 6 and y >= 6 for x, y in where.values()
+    )
+    for (x, y), (u, v) in itertools.combinations(where.values(), 2):
+        assert abs(x - u) >= size.width + size.gap or abs(y - v) >= size.height + size.gap
+    middle = where["s"][1]
+    assert all(where[s][1] < middle for s in below)
+    assert all(where[s][1] > middle for s in above)
+
+
+def test_neighbours_are_what_a_statement_rests_on_and_what_rests_on_it():
+    """Given a chain, a statement in the middle has neighbours on both sides."""
+    assert record_map.near(USES, "b") == (["a"], ["c"])
+    assert record_map.near(USES, "d") == ([], [])
+
+
+def test_a_name_that_is_too_long_for_its_box_says_so():
+    """Given a long name, the box shows three lines and that there is more; the label has all."""
+    name = "What a very long name of a statement says of the book"
+    drawn = record_map.box(0, 0, name, record_map.SOLID, "x.html", record_map.SMALL)
+    assert drawn.count("<tspan") == 3
+    assert ">What a very</tspan> <tspan" in drawn  # words stay apart for who hears them
+    assert "…</tspan>" in drawn
+    assert f'aria-label="{name}: ' in drawn
+
+
+def test_maps_to_sources_are_dropped_and_not_asked_for(tmp_path):
+    """Given a script with a map, the script stays, without its map and without naming it."""
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "a.js"
+    script.write_text("run()\n//# sourceMappingURL=a.js.map", encoding="utf-8")
+    (tmp_path / "scripts" / "a.js.map").write_text("{}", encoding="utf-8")
+    lean_pages.drop_maps(tmp_path)
+    assert [path.name for path in script.parent.iterdir()] == ["a.js"]
+    assert script.read_text(encoding="utf-8") == "run()\n"
 
 
 SCRIPT = 'p={sun:[2,1,[],"f1","M9"]},q={sun:[2,1,["star"],"f1","M0"],far:[1,1,[],"f2","M1"]}'
