@@ -343,6 +343,8 @@ def test_the_figure_has_the_spectra_and_the_curves():
     assert len({line.get_color() for line in left.lines}) == 4
     styles = {line.get_label(): line.get_linestyle() for line in right.lines[6:]}
     assert styles == {"network": "-", "ideal groups": ":"}
+    # Of no view: black, as the theory.
+    assert {line.get_color() for line in right.lines[6:]} == {theory.get_color()}
     assert [text.get_text() for text in right.get_legend().texts] == list(styles)
     labels = [(ax.get_xlabel(), ax.get_ylabel()) for ax in fig.axes]
     assert labels == [
