@@ -96,7 +96,9 @@ def test_relu_means_of_neighbouring_dimensions_have_a_rational_relation(d):
 
 
 @pytest.mark.parametrize("extra", [0, 1, 5, 14, 43])
-@pytest.mark.parametrize("powers", [(0,), (1,), (2,), (3,), (1, 2), (4, 1), (2, 2, 2), (1, 1, 3)])
+@pytest.mark.parametrize(
+    "powers", [(0,), (1,), (2,), (3,), (1, 2), (4, 1), (2, 2, 2), (1, 1, 3), (1, 1, 1, 1, 1)]
+)
 def test_absolute_moments_are_gaussian_moments_over_moments_of_the_length(extra, powers):
     d = len(powers) + extra
     product = mp.fprod(gaussian_moment(p) for p in powers)
