@@ -21,7 +21,7 @@ $(if $(PYTHON),$(PYTHON) is not one,none was found); name one with make PYTHON=/
 .DEFAULT_GOAL := help
 # Two targets must not set up .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help setup setup-test book pdf test notebooks reseed portability mutants test-archive test-oldest test-latest lint format serve lock clean
+.PHONY: help setup setup-test book pdf test notebooks reseed portability mutants test-archive test-oldest test-latest test-axe lint format serve lock clean
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,10 @@ test-oldest: setup ## test the library with the oldest packages that pyproject.t
 
 test-latest: setup ## test the library with the newest packages that there are
 	@$(RUN) -m tools.bounds latest
+
+test-axe: setup-test ## look for what keeps readers out, on every built page (NB=mercer: only that)
+	@AXE=all REQUIRE_BROWSER=1 $(RUN) -m pytest -q tests/pages/test_browser.py \
+	  -k 'rules_of_accessibility$(if $(NB), and $(NB))'
 
 lint: setup-test ## check code style and types
 	@$(RUN) -m tools.verify --only lint,types
