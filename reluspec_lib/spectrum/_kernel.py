@@ -28,6 +28,10 @@ __all__ = [
 # that the entries of a column do not all want the same place in the cache.
 _TILE = 200
 
+# From so many columns on, products with them take most of the time, and larger tiles fewer sums.
+_MANY = 512
+_LARGE_TILE = 400
+
 
 def _fit(degree: int) -> list[float]:
     r"""Return the coefficients of P, highest first, in kernel(rho) = max(rho, 0)/2 + w^(3/2) P(w).
@@ -56,14 +60,14 @@ COEFFICIENTS = {np.dtype(np.float64): _fit(8), np.dtype(np.float32): _fit(3)}
 class _Kernel:
     """The kernel on one tile of pairs of units after another, in buffers that are made once."""
 
-    def __init__(self, directions: Array) -> None:
+    def __init__(self, directions: Array, side: int = _TILE) -> None:
         dtype = directions.dtype
         self.coefficients = COEFFICIENTS[dtype]
         # Products of these are rho/2, and by a rounding unit too small ever to exceed 1/2.
         self.halves = directions * dtype.type(math.sqrt(0.5) * (1 - 4 * np.finfo(dtype).eps))
-        self.buffers = [np.empty(_TILE**2, dtype) for _ in range(3)]
+        self.buffers = [np.empty(side**2, dtype) for _ in range(3)]
         # Against an array of zeros numpy takes its vectorised loop; against a scalar it does not.
-        self.zeros = np.zeros(_TILE**2, dtype)
+        self.zeros = np.zeros(side**2, dtype)
 
     def __call__(self, rows: slice, columns: slice) -> Array:
         """Return the kernel of these units; the array is valid until the next call."""
@@ -104,13 +108,13 @@ def strips(m: int) -> int:
     return -(-m // _TILE)
 
 
-def _tiles(m: int, worker: int, workers: int) -> Iterator[tuple[slice, slice]]:
+def _tiles(m: int, worker: int, workers: int, side: int = _TILE) -> Iterator[tuple[slice, slice]]:
     """Yield one worker's share of the tiles that cover the upper triangle."""
-    for strip, top in enumerate(range(0, m, _TILE)):
+    for strip, top in enumerate(range(0, m, side)):
         if strip % workers == worker:
-            for left in range(top, m, _TILE):
+            for left in range(top, m, side):
                 check_stop()
-                yield slice(top, min(top + _TILE, m)), slice(left, min(left + _TILE, m))
+                yield slice(top, min(top + side, m)), slice(left, min(left + side, m))
 
 
 def _norms_and_directions(W: Array) -> tuple[Array, Array]:
@@ -208,10 +212,11 @@ class Product:
     def _sums(self, scaled: Array, with_size: bool = False) -> tuple[Array, float]:
         """Return the kernel times these, and if asked for the sum of the squared entries of J."""
         m, squares = len(scaled), self.norms.astype(np.float64) ** 2
+        side = _LARGE_TILE if scaled.shape[1] >= _MANY else _TILE
 
         def add_up(worker: int) -> tuple[Array, float]:
-            kernel, total, size = _Kernel(self.directions), np.zeros_like(scaled), 0.0
-            for rows, columns in _tiles(m, worker, self.workers):
+            kernel, total, size = _Kernel(self.directions, side), np.zeros_like(scaled), 0.0
+            for rows, columns in _tiles(m, worker, self.workers, side):
                 tile = kernel(rows, columns)
                 total[rows] += tile @ scaled[columns]
                 if rows != columns:

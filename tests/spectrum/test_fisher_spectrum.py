@@ -147,6 +147,14 @@ def test_products_keep_what_is_in_range_though_the_way_there_is_not(
         np.testing.assert_allclose(found, expected, rtol=tolerance)
 
 
+@pytest.mark.parametrize("columns", [511, 512])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_products_with_many_columns_take_tiles_that_cover_all(columns, workers):
+    W, V = weights(3, 850), rng(8).standard_normal((850, columns))
+    found = fisher.matvec(W, V, workers=workers)
+    np.testing.assert_allclose(found, fisher.matrix(W) @ V, atol=1e-12)
+
+
 def test_products_overflow_only_where_their_values_do():
     A = fisher.operator(np.eye(3) * 1e200)
     right = np.array([0.5, 1 / (2 * math.pi), 1 / (2 * math.pi)])
