@@ -119,7 +119,7 @@ def adopt_links(article: Tag, page: Page, names: dict[str, str]) -> None:
 
 def unfold(soup: BeautifulSoup, article: Tag) -> None:
     """Open what is folded away; drop the code that only draws, and what only a screen can do."""
-    unwanted = ".headerlink, .copybtn, .whole-book, .tag_hide-input > details"
+    unwanted = ".headerlink, .copybtn, .whole-book, .tag_hide-input > details, .citation > .label"
     for tag in article.select(unwanted):
         tag.decompose()
     for details in article.select("details"):

@@ -44,6 +44,7 @@ PAGES = {
         <div class="proof theorem" id="statement"><p class="admonition-title">Theorem 2.1 (it
         is <span class="math">\\(x\\)</span>)</p>Let <span class="math">\\(x = 1\\)</span>.</div>
         <a href="#statement">here</a> <a href="one.html">there</a>
+        <div class="citation"><span class="label"><a href="#two">39</a></span>Me.</div>
         <a href="https://example.org">away</a></section></article>""",
 }
 DOT = bytes.fromhex(
@@ -105,6 +106,7 @@ def test_every_link_leads_to_a_place_in_the_file_or_out_of_the_book(found):
     assert (leads["the statement"], leads["here"]) == ("place:c2-statement", "#c2-statement")
     assert (leads["there"], leads["away"]) == ("place:c1", "https://example.org")
     assert f"{archive.NAME}.zip" not in leads
+    assert "39" not in leads  # the pages hide the label of an entry of the bibliography
 
 
 def test_proofs_are_open_solutions_at_the_end_and_plumbing_gone(found):
