@@ -1,8 +1,8 @@
 """The whole book as one file for paper: its built pages, printed by Chromium chapter by chapter.
 
-One document of the whole book takes Chromium a quarter of an hour and more: each formula is laid
-out with all others. So each chapter is printed by itself, from the page at which the one before it
-ends, and the files are joined: links between chapters, outline and tags become those of one file.
+As one document the book is laid out as a whole, and its print did not end in eleven minutes. So
+each chapter is printed by itself, from the page at which the one before it ends, and the files are
+joined: links between chapters, outline and tags become those of one file.
 """
 
 from __future__ import annotations
