@@ -15,10 +15,11 @@ from reluspec_lib import StreamedWeights, _weights, sample_weights
 
 @pytest.mark.parametrize("name", ["d", "m"])
 @pytest.mark.parametrize("value", NOT_COUNTS)
-def test_sizes_that_are_not_positive_integers_are_refused(name, value):
+@pytest.mark.parametrize("function", [sample_weights, StreamedWeights])
+def test_sizes_that_are_not_positive_integers_are_refused(function, name, value):
     sizes = {"d": 3, "m": 4} | {name: value}
     with pytest.raises(ValueError, match=rf"^{name} must be an integer >= 1, got "):
-        sample_weights(**sizes, rng=rng())
+        function(**sizes, rng=rng())
 
 
 @pytest.mark.parametrize(
