@@ -31,9 +31,11 @@ _SHORTEST = 2.0**-500
 # they cannot be told from dependent ones.
 _DEPENDENT = 1e-8
 
-# Columns of a product in float32 that are shorter than this, relative to the longest, or that add
-# less than this to those before them, are taken for rounding.
+# Columns of a product in float32 that add less than this to those before them are taken for
+# rounding, and so are columns that are shorter, relative to the longest. Those of the second pass
+# are nearly eigenvectors, as short as their eigenvalues.
 _BLURRED = 1e-3
+_SHORTEST_COLUMNS = (1e-3, 1e-4)
 
 # Sums of positive numbers are right to so many rounding units.
 _SUM_UNITS = 64
@@ -120,9 +122,9 @@ def _from_groups(
     F = F[:, lengths > 0] / lengths[lengths > 0]
     single = Product(W.astype(np.float32), workers)
     # A pass in float64 costs twice as much as one in float32.
-    for _ in range(2):
+    for shortest in _SHORTEST_COLUMNS:
         rounded, passes = F.astype(np.float32), passes + 1
-        found = _filtered(d, F, single(rounded))
+        found = _filtered(d, F, single(rounded), shortest)
         if found is None:
             # Rounding may have taken directions that are there.
             _, B, _, rotation, _ = _nystrom(F, Product(W, workers)(F))
@@ -165,7 +167,7 @@ def _extreme(square: Array, index: int) -> float:
     return float(scipy.linalg.eigvalsh(square, subset_by_index=(index, index))[0])
 
 
-def _filtered(d: int, F: Array, Y: Array) -> Array | None:
+def _filtered(d: int, F: Array, Y: Array, shortest: float) -> Array | None:
     """Return an orthonormal basis of the span of (J - c) F, Y = J F, or None if columns depend.
 
     Half the largest eigenvalue left out as the shift c halves the part of those eigenvectors once
@@ -175,7 +177,7 @@ def _filtered(d: int, F: Array, Y: Array) -> Array | None:
     largest = _left_out(d, len(F)) * float(np.einsum("jk,jk->k", F, Y).min())
     Y -= largest / 2 * F
     lengths = np.linalg.norm(Y, axis=0)
-    if lengths.min() < _BLURRED * lengths.max():
+    if lengths.min() < shortest * lengths.max():
         return None
     Y /= lengths
     try:

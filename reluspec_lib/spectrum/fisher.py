@@ -317,7 +317,7 @@ def spectrum(
     and goes on with the eigenvectors Z of A; directions that depend on others leave the block. Per
     pass the error falls by the square of the ratio of the first eigenvalue left out to the last one
     kept. The first pass is in float32, as is the next if two would follow, and these go on with the
-    span of (J - c) F: c, half the eigenvalue left out at isotropic W, makes the error 4 times less.
+    span of (J - c) F: c, half the eigenvalue left out at isotropic W, quarters the error, nearly.
 
     *The error is bounded.* E = J - A is positive semidefinite with E F = 0. Its trace and a bound
     of the sum of its squared entries are known, hence a bound gamma of its norm: the largest of n

@@ -223,6 +223,12 @@ def test_two_passes_suffice_for_nine_digits(d, m, tolerance):
     assert (found.solver, found.passes) == ("groups", 2)
 
 
+def test_short_columns_of_the_second_pass_are_no_rounding():
+    # The eigenvalues of group 3 are 1/(d+1)^2 of the first: a thousandth from d = 31 on.
+    found = fisher.spectrum(sample_weights(32, 2400, np.random.default_rng(7)), 5, tolerance=1e-9)
+    assert (found.solver, found.passes) == ("groups", 3)
+
+
 def test_a_smaller_tolerance_takes_more_passes():
     W = weights(10, 1000)
     passes = [fisher.spectrum(W, tolerance=t).passes for t in (1e-6, 1e-9, 1e-13)]
