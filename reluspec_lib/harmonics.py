@@ -230,12 +230,12 @@ def share(d: int, kmax: int) -> float:
     0.98393
     """
     d, kmax = check_count("d", d), check_count("kmax", kmax, minimum=0)
-    total = 2 * d * sphere.relu_mean(d) ** 2
-    total += 0.5 if kmax >= 1 else 0.0
+    lowest = 2 * d * sphere.relu_mean(d) ** 2
+    total = lowest + (0.5 if kmax >= 1 else 0.0)
     if d == 1 or kmax < 2:
         return total
     if kmax < 4:
-        return total + 2 / d * dimension(d, 2) * eigenvalue(d, 2)
+        return total + lowest * dimension(d, 2) * _ratio(d, 2) ** 2
     _, traces = even_degrees(d, kmax // 2)
     return total + 2 / d * float(traces.sum())
 
