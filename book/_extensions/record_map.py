@@ -273,7 +273,8 @@ def ends(
     """
     rows = {where[s][1] for s in group}
     if len(rows) > 1:
-        return [(NEAR / 2, min(rows) - EDGE, max(rows) + SMALL.height + EDGE)]
+        # One pixel inside the drawing, as its line has a width.
+        return [(NEAR / 2, min(rows) - EDGE + 1, max(rows) + SMALL.height + EDGE - 1)]
     points = (where[s] for s in group)
     return [(x + SMALL.width / 2, y, y + SMALL.height) for x, y in points]
 
