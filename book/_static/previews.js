@@ -50,13 +50,20 @@
     return made;
   }
 
+  // The bar at the top stays where it is and would hide what lies under it.
+  function bar() {
+    const found = document.querySelector(".bd-header-article");
+    return found ? Math.max(0, found.getBoundingClientRect().bottom) : 0;
+  }
+
   // Below the last line of the link, or above its first where there is more room.
   function place() {
     const lines = [...link.getClientRects()];
     const around = card.offsetParent.getBoundingClientRect();
     const below = window.innerHeight - lines.at(-1).bottom;
-    const above = below < card.offsetHeight + 2 * GAP && lines[0].top > below;
-    card.style.maxHeight = `${(above ? lines[0].top : below) - 2 * GAP}px`;
+    const over = lines[0].top - bar();
+    const above = below < card.offsetHeight + 2 * GAP && over > below;
+    card.style.maxHeight = `${(above ? over : below) - 2 * GAP}px`;
     const top = above ? lines[0].top - card.offsetHeight - GAP : lines.at(-1).bottom + GAP;
     card.style.top = `${top - around.top}px`;
     const room = card.offsetParent.clientWidth - card.offsetWidth;

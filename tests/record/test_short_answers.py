@@ -22,8 +22,8 @@ def test_factors(answers):
     norm, linear, quadratic = (
         group.eigenvalue(D) for group in (groups.NORM, groups.COORDINATE, groups.PRODUCT)
     )
-    assert f"by the factor {norm / linear:.1f}, and of" in answers
-    assert f"$(d+1)^2 = {norm / quadratic:.0f}$" in answers
+    assert f"at {norm / linear:.1f} times the rate of the coordinates" in answers
+    assert f"$(d+1)^2 = {norm / quadratic:.0f}$ times that of the quadratic" in answers
 
 
 def test_share_left_out(answers):
