@@ -36,3 +36,11 @@ def test_widths(answers):
     assert f"{norm:,.0f} units are enough for the norm, {linear:,.0f} for a coordinate" in answers
     assert square == product
     assert f"{square / 1e6:.1f} million for a square or a product" in answers
+
+
+def test_entries_of_table_1(answers):
+    cells = json.loads((BOOK / "width" / "table-1.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    printed = "".join(text for output in outputs for text in output.get("text", []))
+    assert "outside 95 %: 2 of 32," in printed
+    assert "all but two of the 32 lie in the central 95 % of theirs" in answers
