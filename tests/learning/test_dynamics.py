@@ -422,9 +422,9 @@ def test_the_matrix_of_one_input_in_higher_dimension():
     W = sample_weights(4, 6, rng()) + np.array([[0.3], [0.1], [0], [0]])
     J, single = _stability.single_input_matrix(W)
     np.testing.assert_allclose(J, fisher.matrix(W), rtol=1e-12)
-    X = features(rng(2).normal(size=(1_000_000, 4)), W)
+    X = features(rng(2).normal(size=(200_000, 4)), W)
     sampled = X.T @ ((X**2).sum(axis=1, keepdims=True) * X) / len(X)
-    np.testing.assert_allclose(single, sampled, rtol=0.02)
+    np.testing.assert_allclose(single, sampled, rtol=0.04)
     whole = dynamics.minibatch_square(3 * W, 4)
     np.testing.assert_allclose(whole, 81 * (0.75 * J @ J + single / 4), rtol=1e-12)
 
@@ -480,9 +480,9 @@ def test_a_unit_whose_square_is_no_number_does_not_count_for_one_input(W):
 
 
 def test_the_bound_for_minibatches_interpolates():
-    W = sample_weights(10, 1000, rng())
+    W = sample_weights(10, 500, rng())
     top, mu = 2 / dynamics.largest_step(W), _stability.single_input_bound(W)
-    assert 6 < mu < 7.8  # (d + 2)/2 in the limit
+    assert 6 < mu < 9  # (d + 2)/2 in the limit
     for batch in (1, 2, 10, 1000):
         expected = 2 / ((1 - 1 / batch) * top + mu / batch)
         assert dynamics.largest_step(W, batch=batch) == pytest.approx(expected, rel=1e-12)
@@ -545,9 +545,9 @@ def test_sgd_equals_a_plain_loop_on_the_same_draws(kind, noise):
 
 def test_sgd_with_huge_batches_is_descent():
     W, target, _, _, _ = setting("function", m=20)
-    noisy = dynamics.sgd(W, target, 0.5, [5], 200_000, rng(2), noise=0.1).readout
+    noisy = dynamics.sgd(W, target, 0.5, [5], 50_000, rng(2), noise=0.1).readout
     exact = dynamics.descent(W, target, 0.5, [5]).readout
-    assert np.linalg.norm(noisy - exact) < 0.01 * np.linalg.norm(exact)
+    assert np.linalg.norm(noisy - exact) < 0.02 * np.linalg.norm(exact)
 
 
 # --- what a trajectory reports
@@ -557,7 +557,7 @@ def test_sgd_with_huge_batches_is_descent():
 def test_risk_and_coefficients_are_means_over_inputs(kind):
     W, target, _, _, _ = setting(kind)
     path = dynamics.flow(W, target, [0.0, 1.0, 10.0])
-    x = rng(7).normal(size=(100_000, D))
+    x = rng(7).normal(size=(40_000, D))
     y = forward(x, W, target) if kind == "readout" else target(x)
     outputs = forward(x, W, path.readout)
     squares = (outputs - y[:, None]) ** 2

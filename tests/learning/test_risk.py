@@ -52,7 +52,7 @@ def test_sums_over_degrees_are_those_of_many_terms(d, kappa):
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 7, 40, 1000])
-@pytest.mark.parametrize("u", [1e-6, 0.3, 0.9, 1 - 1e-6])
+@pytest.mark.parametrize("u", [1e-6, 0.4, 1 - 1e-6])
 def test_the_length_equation_is_solved_for_the_gamma_law(d, u):
     y = float(_equivalent.law(d).solve(np.array([u]))[0])
     law = stats.gamma(d / 2, scale=2 / d)
@@ -73,7 +73,7 @@ def test_the_length_equation_is_solved_for_the_gamma_law(d, u):
 
 def as_written(d, m, n, alpha, noise, lengths):
     """The risk from the equations with H, s and q, solved as a system, with all sums in full."""
-    degrees = [0, 1, *range(2, 4001, 2)]
+    degrees = [0, 1, *range(2, 2001, 2)]
     values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
     sizes = np.array([float(harmonics.dimension(d, k)) for k in degrees])
     power = np.array([POWER.get(k, 0.0) for k in degrees])
@@ -116,7 +116,7 @@ def as_written(d, m, n, alpha, noise, lengths):
 def test_the_risk_is_that_of_the_fixed_point_as_it_is_written(m, n, alpha, noise, lengths):
     found = Ridge(3, m, n, alpha, power=POWER, noise=noise, lengths=lengths)
     right, dimension = as_written(3, m, n, alpha, noise, lengths)
-    # 4000 degrees have all but 1e-10 of the trace.
+    # 2000 degrees have all but 1e-9 of the trace.
     assert float(found.risk) == pytest.approx(right, rel=1e-9)
     assert float(found.effective_dimension) == pytest.approx(dimension, rel=1e-9)
 
@@ -233,10 +233,10 @@ def test_networks_have_the_risk_with_lengths_and_not_that_without(m, n, alpha, n
 
 
 def test_the_best_ridge_is_where_the_risk_has_no_slope():
-    m, n = np.array([20, 90, 400]), np.array([[30], [200]])
+    m, n = np.array([20, 400]), np.array([[30], [200], [90]])
     for noise in (0.2, 1.0):
         best = optimal_alpha(5, m, n, power=POWER, noise=noise)
-        assert best.shape == (2, 3)
+        assert best.shape == (3, 2)
         at = [Ridge(5, m, n, best * f, power=POWER, noise=noise).risk for f in (0.9, 1.0, 1.1)]
         assert (at[1] < at[0]).all()
         assert (at[1] < at[2]).all()
@@ -272,7 +272,7 @@ def plane(rng, runs, batch, degrees, lengths):
 @pytest.mark.parametrize("lengths", [True, False])
 @pytest.mark.parametrize("batch, step", [(1, 0.3), (3, 0.8)])
 def test_mean_risks_are_those_of_runs(batch, step, lengths):
-    rng, degrees, runs = np.random.default_rng(5), [0, 1, 2, 4, 6, 8], 40_000
+    rng, degrees, runs = np.random.default_rng(5), [0, 1, 2, 4, 6, 8], 20_000
     values = np.repeat([harmonics.eigenvalue(2, k) for k in degrees], [1, *[2] * 5])
     error = np.zeros((runs, 11))
     error[:, [0, 1, 3]] = np.sqrt(list(POWER.values()))
@@ -411,18 +411,20 @@ def test_the_flow_agrees_with_a_closed_contour_and_equations_solved_apart(m, n):
         error = kappa * (1 - D / n) * (1 - D / m) - alpha
         return error.real, error.imag
 
-    kappas = []
-    for alpha in -z:
+    kappas = np.zeros(count, dtype=complex)
+    for place, alpha in enumerate(-z[: count // 2]):
         guess = 1e3 * alpha
-        for factor in np.geomspace(1e3, 1, 60):
+        for factor in np.geomspace(1e3, 1, 20):
             root = optimize.root(difference, (guess.real, guess.imag), factor * alpha, tol=1e-13)
             guess = complex(*root.x)
-        kappas.append(guess)
+        # The ellipse lies on both sides of the real line alike.
+        kappas[[place, -1 - place]] = guess, guess.conjugate()
     risk_of = 0.0
+    left = 1 / (values + kappas[:, None])
+    firsts, seconds = left * traces @ left.T, left * traces * values @ left.T
     for a, b in itertools.product(range(count), repeat=2):
         one, two = kappas[a], kappas[b]
-        inverse = 1 / ((values + one) * (values + two))
-        first, second = (traces * inverse).sum(), (traces * values * inverse).sum()
+        first, second = firsts[a, b], seconds[a, b]
         # At fixed lengths s + D/n = q + D/m = 1, and all means over lengths are 1.
         mu = first / m / (1 - second / m)
         tau = (second + one * two * mu * first) / n
