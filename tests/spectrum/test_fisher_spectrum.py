@@ -475,3 +475,77 @@ def test_the_spectrum_of_a_wide_network_nears_the_limit():
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fisher.empirical([[1.0, math.nan]]),
+            "X must be finite, got nan at index (0, 1)",
+        ),
+        (lambda: fisher.empirical([1.0, 2.0]), "X must have shape (n, m), got shape (2,)"),
+        (
+            # Off the diagonal infinity meets its opposite.
+            lambda: fisher.empirical([[1e160, 1e160], [1e160, -2e160]]),
+            "X must be so small that X^T X does not overflow in float64, got an entry of size "
+            "2e+160",
+        ),
+        (
+            lambda: fisher.trace([[1e160, -2e160]]),
+            "W must be so small that its squares add up, got an entry of size 2e+160",
+        ),
+        (
+            lambda: fisher.matrix(np.eye(2), activation="relu"),
+            "activation must be one of reluspec_lib.activations, got 'relu'",
+        ),
+        (
+            lambda: fisher.matrix(np.eye(3) * 1e160),
+            "W must have columns shorter than 1.34e+154, or J overflows in float64, got one of "
+            "length 1e+160",
+        ),
+        (
+            lambda: fisher.matvec(np.eye(2) * 1e160, np.ones(2)),
+            "W and V must be so small that J V does not overflow in float64",
+        ),
+        (lambda: fisher.spectrum(np.eye(3), 4), "k must be an integer in 1 ... m = 3, got 4"),
+        (
+            lambda: fisher.spectrum(np.eye(3), tolerance=1),
+            "tolerance must be in (1e-15, 1), got 1.0",
+        ),
+        (
+            lambda: fisher.spectrum(np.eye(3), tolerance=1e-15),
+            "tolerance must be in (1e-15, 1), got 1e-15",
+        ),
+        (
+            lambda: fisher.spectrum([[1e200, 2e200]]),
+            "W must be so small that J does not overflow, got entries of 2^666",
+        ),
+    ],
+)
+def test_messages_say_what_was_given_and_what_is_allowed(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda workers: fisher.matrix(np.eye(2), workers=workers),
+        lambda workers: fisher.matvec(np.eye(2), np.ones(2), workers=workers),
+        lambda workers: fisher.operator(np.eye(2), workers=workers),
+        lambda workers: fisher.spectrum(np.eye(2), workers=workers),
+    ],
+)
+def test_every_number_of_workers_is_checked(call):
+    with pytest.raises(ValueError, match=r"^workers must be an integer >= 1, got 0$"):
+        call(0)
+
+
+def test_double_precision_of_weights_or_of_vectors_is_kept():
+    W, V = weights(3, 40).astype(np.float32), rng(2).standard_normal((40, 2)).astype(np.float32)
+    expected = fisher.matrix(W, dtype=np.float64) @ V
+    for one, other in ((W.astype(float), V), (W, V.astype(float))):
+        product = fisher.matvec(one, other)
+        assert product.dtype == np.float64
+        np.testing.assert_allclose(product, expected, atol=1e-14)
