@@ -70,8 +70,8 @@ def third_moment(group: Group, d: int) -> float:
     limit, second = Term.of(form).moments(np.eye(1, d, free)[0])
     total, weight = 0.0, 0.0
     for latitude, share in zip(*_rule(d - 2, _NODES), strict=True):
-        points, weights = _circle(d, math.sin(latitude), math.cos(latitude))
-        theta = _entries(form, points[:, 1:]) * math.sin(latitude)
+        points, weights = _circle(d, math.cos(latitude))
+        theta = _entries(form, points) * math.sin(latitude)
         total += share * float(weights @ _cube(d, theta, limit))
         weight += share
     # Half of all units are silent at this input.
@@ -87,22 +87,21 @@ def _rule(d: float, nodes: int) -> tuple[Array, Array]:
     return angles, weights * np.cos(angles) ** d
 
 
-def _circle(d: int, along: float, across: float) -> tuple[Array, Array]:
-    """Return points (n, 4) with a given first coordinate, and weights whose sum is 1.
+def _circle(d: int, across: float) -> tuple[Array, Array]:
+    """Return points (n, 2), at d = 2 (1, 1), and weights whose sum is 1.
 
-    The second and third coordinates go around a quarter of a circle; the fourth is the rest.
+    They are the first coordinates of a uniform point of a sphere of radius ``across`` in the d - 1
+    dimensions across the input, around a quarter of a circle.
     """
     if d == 2:
-        return np.array([[along, across, 0.0, 0.0]]), np.ones(1)
+        return np.array([[across]]), np.ones(1)
     polar, weights = _rule(d - 4, _NODES) if d > 3 else (np.array([math.pi / 2]), np.ones(1))
     weights = weights * np.sin(polar)
     around, shares = _rule(0, _NODES)
-    points = np.empty((4, len(polar), _NODES))
-    points[0], points[3] = along, across * np.cos(polar)[:, None]
-    points[1] = across * np.outer(np.sin(polar), np.cos(around))
-    points[2] = across * np.outer(np.sin(polar), np.sin(around))
+    circle = np.stack([np.cos(around), np.sin(around)], axis=1)
+    points = across * (np.sin(polar)[:, None, None] * circle)
     total = np.outer(weights / weights.sum(), shares / shares.sum())
-    return points.reshape(4, -1).T, total.ravel()
+    return points.reshape(-1, 2), total.ravel()
 
 
 def _entries(form: Form, points: Array) -> Array:
@@ -118,8 +117,8 @@ def _entries(form: Form, points: Array) -> Array:
 def _cube(d: int, theta: Array, limit: float) -> Array:
     r"""Return E\|s theta - limit\|^3 with s distributed as chi^2 with d degrees of freedom."""
     powers = np.cumprod([1.0, d, d + 2, d + 4])
-    with np.errstate(divide="ignore"):
-        cut = np.where(theta != 0, limit / theta, -1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cut = limit / theta
     total, beyond = np.zeros_like(theta), np.zeros_like(theta)
     for i in range(4):
         term = math.comb(3, i) * theta**i * (-limit) ** (3 - i) * powers[i]

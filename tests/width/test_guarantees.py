@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from helpers import gauss_legendre
 from reluspec_lib import fisher, forward, groups, guarantees, sample_weights
-from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE
+from reluspec_lib.groups import CENTRED_SQUARE, COORDINATE, NORM, PRODUCT, SQUARE, Square
 from reluspec_lib.width._span import _remainder_norm
 from reluspec_lib.width._terms import Term
+from reluspec_lib.width._third import _cube
 
 each_group = pytest.mark.parametrize("group", groups.ALL, ids=lambda group: group.name)
 OWN = groups.Quadratic("own", [[[1.0, 0.4, 0.0], [0.4, -0.3, 0.2], [0.0, 0.2, 0.5]]])
@@ -405,17 +407,59 @@ def test_third_moment_of_a_product_in_closed_form(d):
     assert guarantees.third_moment(PRODUCT, d) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("d", [2, 3, 5])
-@pytest.mark.parametrize("group, axis", [(NORM, 0), (SQUARE, 1)], ids=["norm", "square"])
+@pytest.mark.parametrize(
+    "group, axis, d", [(NORM, 0, 2), (NORM, 0, 5), (SQUARE, 1, 3), (SQUARE, 1, 5)], ids=repr
+)
 def test_third_moment_is_that_of_a_simulation(group, axis, d):
-    if group is SQUARE and d == 2:
-        with pytest.raises(ValueError, match="every axis at d = 2"):
-            guarantees.third_moment(group, d)
-        return
     g, x = np.random.default_rng([16, d]).standard_normal((d, 1_000_000)), np.eye(d)[axis]
     off = group.eigenvectors(g, [0])[:, 0] * np.maximum(g[axis], 0) - group.limit(x, [0])[0]
     cubes = abs(off) ** 3 / group.variance(x, [0])[0] ** 1.5
     assert abs(z_score(cubes, guarantees.third_moment(group, d))) < 4
+
+
+def latitudes(power):
+    """Angles above an equator, and weights proportional to cos^power; the pole below power 0."""
+    if power < 0:
+        return np.array([math.pi / 2]), np.ones(1)
+    angles, weights = gauss_legendre(0, math.pi / 2, 50)
+    weights = weights * np.cos(angles) ** power
+    return angles, weights / weights.sum()
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 12])
+@pytest.mark.parametrize("group", [NORM, SQUARE, Square(-1), CENTRED_SQUARE], ids=repr)
+def test_third_moment_is_that_of_quadrature_over_the_sphere(group, d):
+    if isinstance(group, Square) and d == 2:
+        with pytest.raises(
+            ValueError, match=r"^d must be larger, square singles out every axis at d = 2$"
+        ):
+            guarantees.third_moment(group, d)
+        return
+    # The input is along axis 1; no form singles out others than the first and the last.
+    rules = [latitudes(d - 2 - k) for k in range(3)]
+    a, b, c = (part.ravel() for part in np.meshgrid(*(angles for angles, _ in rules)))
+    weights = np.prod(np.meshgrid(*(weights for _, weights in rules)), axis=0).ravel()
+    levels = [np.sin(a), np.cos(a) * np.sin(b), np.cos(a) * np.cos(b) * np.sin(c)]
+    levels.append(np.cos(a) * np.cos(b) * np.cos(c))
+    u = np.zeros((d, len(a)))
+    for axis, level in zip([1, 0, d - 1, 2][:d], levels, strict=False):
+        u[axis] = level
+    theta = group.eigenvectors(u, [0])[:, 0] * u[1]
+    limit, variance = (part(np.eye(d)[1], [0])[0] for part in (group.limit, group.variance))
+    # E|s theta - F|^3 from moments of s ~ chi^2 on both sides of F / theta.
+    total = np.zeros(len(a))
+    for i, moment in enumerate(np.cumprod([1, d, d + 2, d + 4])):
+        sides = 2 * stats.chi2.sf(limit / theta, d + 2 * i) - 1
+        total += math.comb(3, i) * theta**i * (-limit) ** (3 - i) * moment * sides
+    expected = (weights @ abs(total) + abs(limit) ** 3) / 2 / variance**1.5
+    assert guarantees.third_moment(group, d) == pytest.approx(expected, rel=3e-6)
+
+
+def test_the_third_moment_around_a_limit_needs_no_quotient_by_zero():
+    for limit in (0.0, 0.7, -0.7):
+        cube = stats.chi2(3).expect(lambda s, limit=limit: abs(s - limit) ** 3)
+        found = _cube(3, np.array([0.0, 1.0]), limit)
+        assert found == pytest.approx([abs(limit) ** 3, cube], rel=1e-7)
 
 
 # --- widths --------------------------------------------------------------------------------------
