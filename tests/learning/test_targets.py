@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import mpmath as mp
 import numpy as np
@@ -349,6 +350,60 @@ ONE, NORM = np.ones(9), targets.limit(groups.NORM, 3)
 )
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=f"^{message}"):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: NORM.along("a"), "group must be a group such as groups.NORM, got 'a'"),
+        (lambda: math.nan * NORM, "factor must be a finite number, got nan"),
+        (lambda: NORM / math.nan, "divisor must be a finite number, got nan"),
+        (lambda: NORM / 0, "divisor must be a finite number other than 0, got 0"),
+        (
+            lambda: 1e308 * NORM * 10,
+            "coefficients must be finite, but a sum, product or quotient overflows",
+        ),
+        (lambda: targets.Target(0, ONE), "d must be an integer >= 1, got 0"),
+        (
+            lambda: targets.Target(3, ONE[1:]),
+            "coefficients must have shape (9,), got shape (8,)",
+        ),
+        (
+            lambda: targets.Target(1, [math.inf, 0]),
+            "coefficients must be finite, got inf at index (0,)",
+        ),
+        (lambda: targets.Target(3, ONE, [4]), "harmonics must be triples (a, k, e), got 4"),
+        (
+            lambda: targets.Target(3, ONE, [(1.0, 4, [2, 0, 0])]),
+            "harmonics must have unit vectors e, got [2, 0, 0]",
+        ),
+        (
+            lambda: targets.Target(3, ONE, [(math.inf, 4, [1.0, 0, 0])]),
+            "a must be a finite number, got inf",
+        ),
+        (
+            lambda: targets.zonal(3, 4, [1, 0]),
+            "direction must be a non-zero vector of shape (3,), got [1, 0]",
+        ),
+        (
+            lambda: targets.zonal(2, 4, [0, math.inf]),
+            "direction must be finite, got inf at index (1,)",
+        ),
+        (lambda: targets.zonal(1, 4), "d must be an integer >= 2, got 1"),
+        (lambda: targets.zonal(3, 2), "k must be an integer >= 3, got 2"),
+        (
+            lambda: NORM(np.ones((4, 2))),
+            "x must have the 3 coordinates of the target, got shape (4, 2)",
+        ),
+        (
+            lambda: NORM.moment(np.ones((2, 4))),
+            "W must have shape (d, m) with the target's d = 3, got shape (2, 4)",
+        ),
+    ],
+)
+def test_messages_say_what_was_given_and_what_is_allowed(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()
 
 
