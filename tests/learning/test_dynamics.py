@@ -749,6 +749,86 @@ def test_wrong_arguments_are_named(function, change, message):
         call(function, change)
 
 
+TOO_LARGE = "is stable, got 9; to exceed it, pass unstable=True"
+
+
+@pytest.mark.parametrize(
+    "function, change, message",
+    [
+        (
+            "flow",
+            {"solver": "fast"},
+            "solver must be one of dense, lanczos, expm or None, got 'fast'",
+        ),
+        ("descent", {"solver": "expm"}, "solver must be one of dense, lanczos or None, got 'expm'"),
+        ("flow", {"times": [-1.0]}, "times must be numbers >= 0 in increasing order, got [-1.0]"),
+        (
+            "flow",
+            {"solver": "expm", "times": [1.0, 1e17]},
+            f"times must not exceed {1e5 / (np.sum(W0**2) / 2):.3g} with the solver expm, which "
+            "takes longer the later they are, got 1e+17",
+        ),
+        ("descent", {"step": -1}, "step must be a positive number, got -1"),
+        (
+            "descent",
+            {"steps": [1.5]},
+            "steps must be a non-empty sequence of integers >= 0, got array([1.5])",
+        ),
+        (
+            "descent",
+            {"step": 9},
+            "step must be below 2/lambda_max = "
+            f"{2 / np.linalg.eigvalsh(fisher.matrix(W0))[-1]:.6g}, where gradient descent "
+            + TOO_LARGE,
+        ),
+        (
+            # Every feature of every input is 3 or 4, all inputs are alike.
+            "descent",
+            {"step": 9, "sample": (X0, Y0)},
+            f"step must be below 2/lambda_max = {2 / 57:.6g}, where gradient descent " + TOO_LARGE,
+        ),
+        ("sgd", {"step": -1}, "step must be a positive number, got -1"),
+        (
+            "sgd",
+            {"steps": [1.5]},
+            "steps must be a non-empty sequence of integers >= 0, got array([1.5])",
+        ),
+        ("sgd", {"batch": 0}, "batch must be an integer >= 1, got 0"),
+        ("sgd", {"noise": -1}, "noise must be a finite number >= 0, got -1"),
+        (
+            "sgd",
+            {"step": 9},
+            f"step must be below the bound for this batch = "
+            f"{dynamics.largest_step(W0, batch=2):.6g}, where stochastic gradient descent "
+            + TOO_LARGE,
+        ),
+        (
+            "largest_step",
+            {"x": X0, "batch": 2},
+            "x and batch exclude each other: a minibatch has new inputs",
+        ),
+        (
+            "largest_step",
+            {"exact": True},
+            "exact needs batch: without it the step is exact anyway",
+        ),
+        ("largest_step", {"exact": 1}, "exact must be True or False, got 1"),
+        ("largest_step", {"batch": 0}, "batch must be an integer >= 1, got 0"),
+        ("minibatch_square", {"batch": 0}, "batch must be an integer >= 1, got 0"),
+        (
+            # About is to the next power of two.
+            "minibatch_square",
+            {"W": [[2.0**250]]},
+            "W must have its largest entry between 1e-75 and 1e75 in size, got about "
+            f"{2.0**251:.3g}",
+        ),
+    ],
+)
+def test_messages_say_what_was_given_and_what_is_allowed(function, change, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call(function, change)
+
+
 @pytest.mark.parametrize("method", ["along", "error", "predicted"])
 def test_what_is_no_group_of_this_dimension_is_refused(method):
     path = dynamics.flow(W0, TARGET, [1.0])

@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -516,6 +517,56 @@ def test_wrong_arguments_of_the_others_are_named():
     with pytest.raises(ValueError, match=r"^times must be"):
         flow(4, 3, 5, [2.0, 1.0], power=POWER)
     assert set(risk.__all__) == {"Ridge", "flow", "optimal_alpha", "sgd", "stable_step"}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"m": 0}, "m must be integers >= 1 or inf, got 0"),
+        ({"m": True}, "m must be integers >= 1 or inf, got True"),
+        ({"n": []}, "n must be integers >= 1 or inf, got []"),
+        ({"n": "many"}, "n must be integers >= 1 or inf, got 'many'"),
+        ({"n": [[3], [4, 5]]}, "n must be integers >= 1 or inf, got [[3], [4, 5]]"),
+        ({"alpha": [0, -1]}, "alpha must be finite numbers >= 0, got [0, -1]"),
+        ({"alpha": np.ma.masked}, "alpha must be finite numbers >= 0, got masked"),
+        (
+            {"m": [np.inf, 3], "n": np.inf, "alpha": 0},
+            "alpha must be positive where both m and n are infinite, got 0",
+        ),
+        (
+            {"m": [1, 2, 3], "n": [1, 2]},
+            "m, n and alpha must broadcast, got shapes [(3,), (2,), ()]",
+        ),
+        ({"noise": -1}, "noise must be a finite number >= 0, got -1"),
+        ({"lengths": 1}, "lengths must be True or False, got 1"),
+    ],
+)
+def test_messages_say_what_was_given_and_what_is_allowed(change, message):
+    right = {"d": 4, "m": 90, "n": 70, "alpha": 0.1, "power": POWER}
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Ridge(**(right | change))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: optimal_alpha(4, [3, np.inf], np.inf, power=POWER),
+            "m and n must not both be infinite",
+        ),
+        (
+            lambda: flow(4, 3, [5], [1.0], power=POWER),
+            "m and n must be single numbers, got 3 and [5]",
+        ),
+        (
+            lambda: flow(4, 3, 5, [2.0, 1.0], power=POWER),
+            "times must be numbers >= 0 in increasing order, got [2.0, 1.0]",
+        ),
+    ],
+)
+def test_messages_of_the_others_say_what_was_given_and_what_is_allowed(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()
 
 
 @pytest.mark.parametrize(
