@@ -76,6 +76,11 @@ class Term:
         return float(self.counts @ self.values**2)
 
     @property
+    def top(self) -> float:
+        """The largest absolute value of an eigenvalue of A."""
+        return float(np.abs(self.values).max())
+
+    @property
     def size(self) -> float:
         """E q(g)^2, the limit of the squared norm of the vector."""
         if self.linear:
@@ -171,7 +176,7 @@ class Term:
         step = np.where(inside, steps, 0.0)
         series = self.series(unit)
         powers = np.arange(3, len(series))
-        higher = step[:, None] ** powers @ series[3:]
+        higher = (self.top * step)[:, None] ** powers @ series[3:]
         ratio = 2 * h * step
         beyond = 0.75 * (h * step) ** 2 * ratio ** (_MOMENTS - 1) / (1 - ratio)
         # exp(-y) <= 1 - y + y^2/2 for y >= 0 needs no higher moments where xi has one sign.
@@ -183,12 +188,12 @@ class Term:
         return np.where(inside, bounds, np.inf)
 
     def series(self, unit: Array) -> Array:
-        r"""Return upper bounds of E\|xi\|^k / k! at a unit vector, k = 0 ... 64, quadratic forms.
+        r"""Return upper bounds of E\|xi/top\|^k / k! at a unit vector, k = 0 ... 64.
 
-        Exact for even k, and between two of them by Lyapunov's inequality.
+        For quadratic forms; exact for even k, and between two of them by Lyapunov's inequality. No
+        power of the size of the form enters, which might be no float.
         """
-        top = float(np.abs(self.values).max()) or 1.0
-        scaled, weights = self.values / top, self._weights(unit)
+        scaled, weights = self.values / self.top, self._weights(unit)
         orders = np.arange(_MOMENTS + 1)
         powers = scaled[:, None] ** orders
         # Taylor coefficients of prod (1 - z a_i)^(-1/2) and of sum x_i^2 / (1 - z a_i).
@@ -197,16 +202,15 @@ class Term:
         product[0] = 1.0
         for n in range(1, _MOMENTS + 1):
             product[n] = traces[1 : n + 1] @ product[n - 1 :: -1] / (2 * n)
-        logs = np.full(_MOMENTS + 1, -np.inf)
-        logs[0] = 0.0
+        logs = np.zeros(_MOMENTS + 1)
         power = product
         for n in range(2, _MOMENTS + 1, 2):
             power = np.convolve(power, image)[: _MOMENTS + 1]
             half = n // 2
             ratio = np.log(self.d + 2 * n + 2 * np.arange(half)).sum()
-            logs[n] = math.log(max(float(power[n]), np.finfo(float).tiny)) + n * math.log(2 * top)
+            logs[n] = math.log(max(float(power[n]), np.finfo(float).tiny)) - ratio
             logs[n] += special.gammaln(n + 1) - special.gammaln(half + 1)
-            logs[n] -= half * math.log(2) + ratio + math.log(2)
+            logs[n] += (half - 1) * math.log(2)
         odd = orders[1:-1:2]
         logs[odd] = (logs[odd - 1] + logs[odd + 1] + np.log((odd + 1) / odd)) / 2
         coefficients: Array = np.exp(logs)
