@@ -407,6 +407,118 @@ def test_the_bound_of_what_is_left_out_is_the_largest_of_numbers_with_these_mome
     assert bound == pytest.approx(5, rel=1e-12)
 
 
+def test_the_largest_eigenvalue_left_out_of_isotropic_weights():
+    # At d = 3: lambda_4/lambda_2 = (b_4/b_2)^2 = 1/36, and there are 9 harmonics of degree 4.
+    assert _leading._left_out(3, 9) == pytest.approx((1 + 1) ** 2 / 36, rel=1e-13)
+    assert _leading._left_out(3, 36) == pytest.approx((1 + 1 / 2) ** 2 / 36, rel=1e-13)
+    assert _leading._left_out(1, 36) == 0
+
+
+def rotated_by(angle, m):
+    """Two orthonormal columns, and the same with one turned out of their plane."""
+    Q = np.linalg.qr(rng(3).normal(size=(m, 3)))[0]
+    return Q[:, :2], np.column_stack(
+        [Q[:, 0] * math.cos(angle) + Q[:, 2] * math.sin(angle), Q[:, 1]]
+    )
+
+
+@pytest.mark.parametrize("m", [9, 36])
+@pytest.mark.parametrize("angle", [0.3, 1.2])
+def test_the_error_after_one_more_pass_is_foreseen_from_the_angle_of_the_spans(m, angle):
+    F, found = rotated_by(angle, m)
+    F = F @ [[2.0, 1.0], [0.0, 0.5]]  # the span counts, not its basis
+    noise = 9 / m
+    left_out = (1 + math.sqrt(noise)) ** 2 / 36
+    size = math.sqrt(9 * (1 + noise)) / 36
+    foreseen = size * (left_out / 2) ** 2 * math.sin(angle) ** 2
+    assert _leading._foreseen(3, F, F.T @ found) == pytest.approx(foreseen, rel=1e-12)
+    assert _leading._foreseen(1, F, F.T @ found) == 0
+
+
+def test_eigenvalues_of_a_matrix_by_their_place():
+    square = np.diag([5.0, 2.0, 7.0])
+    assert [_leading._extreme(square, index) for index in range(3)] == pytest.approx([2, 5, 7])
+
+
+def some_block(m=40, k=3):
+    """A positive matrix, and a block of columns of several lengths with its product."""
+    generator = rng(4)
+    A = generator.normal(size=(m, m))
+    J, F = A @ A.T, generator.normal(size=(m, k)) * [1, 0.5, 2]
+    return J, F, J @ F
+
+
+def test_the_nystrom_approximation_is_that_of_its_formula():
+    _, F, Y = some_block()
+    kept, B, values, rotation, overlap = _leading._nystrom(F, Y)
+    A = Y @ np.linalg.solve(F.T @ Y, Y.T)
+    np.testing.assert_allclose(B @ B.T, A, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(A)[:-4:-1], rtol=1e-10)
+    Z = B @ rotation
+    np.testing.assert_allclose(Z.T @ Z, np.eye(3), atol=1e-11)
+    np.testing.assert_allclose(A @ Z, Z * values, rtol=1e-9, atol=1e-9)
+    assert sorted(kept) == [0, 1, 2]
+    np.testing.assert_allclose(overlap, F[:, kept].T @ Z, atol=1e-11)
+
+
+@pytest.mark.parametrize(("added", "count"), [(1e-3, 3), (1e-6, 2), (0, 2)])
+def test_columns_that_add_nothing_leave_the_nystrom_approximation(added, count):
+    J, F, _ = some_block()
+    F[:, 0] = F[:, 2] / 2 + added * rng(6).normal(size=len(F))
+    kept, B, values, rotation, overlap = _leading._nystrom(F, J @ F)
+    assert len(kept) == len(values) == B.shape[1] == count
+    Z = B @ rotation
+    np.testing.assert_allclose(Z.T @ Z, np.eye(count), atol=1e-8)
+    np.testing.assert_allclose(overlap, F[:, kept].T @ Z, atol=1e-6)
+
+
+def test_a_filtered_block_spans_what_the_shift_leaves():
+    _, F, Y = some_block()
+    basis = _leading._filtered(3, F, Y.astype(np.float32), 1e-3)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-13)
+    shift = _leading._left_out(3, len(F)) * np.einsum("jk,jk->k", F, Y).min() / 2
+    wanted = Y - shift * F
+    rest = wanted - basis @ (basis.T @ wanted)
+    assert np.abs(rest).max() < 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    ("factor", "shortest", "stays"),
+    [(1, 1e-3, True), (1.5e-3, 1e-3, False), (1.5e-3, 1e-4, True), (0, 1e-4, False)],
+)
+def test_short_columns_do_not_leave_a_filter(factor, shortest, stays):
+    # At d = 1 there is no shift: the columns of Y are those of the block.
+    F = np.eye(20, 3)
+    Y = F * [2.0, 1.0, factor]
+    Y[:, 1] += 0.01
+    assert (_leading._filtered(1, F, Y, shortest) is not None) == stays
+
+
+@pytest.mark.parametrize(("added", "stays"), [(1e-2, True), (1e-4, False), (0, False)])
+def test_columns_that_depend_do_not_leave_a_filter(added, stays):
+    F = np.eye(20, 3)
+    Y = F.copy()
+    Y[:, 1] = F[:, 0] + added * F[:, 1]
+    assert (_leading._filtered(1, F, Y, 1e-3) is not None) == stays
+
+
+def test_ritz_pairs_of_a_span_and_what_is_outside_of_it():
+    W = weights(3, 50)
+    J, product = fisher.matrix(W), Product(W, 1)
+    values, U = np.linalg.eigh(J)
+    span = np.column_stack([U[:, -1], U[:, -4] + 0.5 * U[:, 3], U[:, -2]]) @ rng(5).normal(
+        size=(3, 3)
+    )
+    found, Q, R = _leading._ritz(product, span, 2)
+    np.testing.assert_allclose(found, values[:-3:-1], rtol=1e-12)
+    np.testing.assert_allclose(np.abs(Q.T @ U[:, :-3:-1]), np.eye(2), atol=1e-12)
+    assert np.abs(R).max() < 1e-12
+    Q = U[:, [-1, -3]]
+    P = np.eye(50) - Q @ Q.T
+    V = rng(6).normal(size=(50, 2))
+    np.testing.assert_allclose(_leading._outside(product, Q) @ V, P @ J @ P @ V, atol=1e-12)
+
+
 # --- results
 
 
