@@ -85,6 +85,33 @@ def call(function, change):
     return getattr(dynamics, function)(**(USUAL[function] | change))
 
 
+# --- sizes
+
+
+@pytest.mark.parametrize("largest", [1.0, 1.5, 3e-300, 7e200, -5.0])
+def test_the_unit_is_a_power_of_two_above_the_largest_entry(largest):
+    array = np.array([[0.25, 1.0], [-0.5, 0.125]]) * largest
+    scaled, unit = _loss.unit(array)
+    assert math.frexp(unit)[0] == 0.5
+    assert abs(largest) <= unit <= 2 * abs(largest)
+    np.testing.assert_array_equal(scaled * unit, array)
+    zeros, one = _loss.unit(np.zeros(3))
+    assert (zeros.tolist(), one) == ([0, 0, 0], 1)
+    assert _loss.unit(np.empty((2, 0)))[1] == 1
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1.0, 1e300])
+def test_lengths_of_vectors_of_any_size(size):
+    assert _loss.length_of(np.array([3.0, 0, -4]) * size) == pytest.approx(5 * size, rel=1e-3)
+    assert _loss.length_of(np.zeros(3)) == 0
+
+
+def test_eigenvalues_that_are_rounding_are_not_learned():
+    values = np.array([-1e-15, 0, 2.2e-14, 2.3e-14, 1e-3, 1.0]) * 7
+    # 100 rounding units of the largest.
+    assert _loss.unlearned(values, 100).tolist() == [True] * 3 + [False] * 3
+
+
 # --- gradient flow
 
 
@@ -179,6 +206,15 @@ def test_the_risk_is_right_at_any_time(kind, time):
         path = dynamics.descent(W, target, 0.999 / values[-1], [count], solver=solver)
         left = np.maximum(1 - 0.999 * values[kept] / values[-1], 0) ** (2.0 * count)
         assert path.risk()[0] == pytest.approx(target.power - np.sum(part * (1 - left)), abs=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_nothing_is_learned_where_all_features_vanish(solver):
+    start = rng(2).normal(size=4)
+    options = {"sample": (-X0, Y0), "start": start, "solver": solver}
+    path = dynamics.flow(W0, TARGET, [1.0, 1e300], **options)
+    np.testing.assert_array_equal(path.readout, np.stack([start, start], axis=1))
+    assert path.products == 0
 
 
 def test_the_value_at_the_end_of_time():
@@ -357,6 +393,12 @@ def test_an_overflow_is_infinite_without_a_warning():
     for solver in SOLVERS[:2]:
         path = dynamics.descent(W, target, 50.0, [1000], unstable=True, solver=solver)
         assert not np.isfinite(path.readout).any()
+
+
+def test_an_overflow_of_stochastic_descent_is_no_warning_either():
+    W, target, _, _, _ = setting("function")
+    path = dynamics.sgd(W, target, 50.0, [2000], 4, rng(1), unstable=True)
+    assert not np.isfinite(path.readout).any()
 
 
 def plane_rule(W):
@@ -606,6 +648,16 @@ def test_errors_and_coefficients_of_any_group_are_those_of_least_squares(kind):
         fit = F @ np.linalg.lstsq(root * F, root * (outputs - y[:, None]), rcond=1e-10)[0]
         expected = ((root * fit) ** 2).sum(axis=0)
         np.testing.assert_allclose(path.error(group), expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("added", [0, 1e-13])
+def test_functions_that_differ_by_rounding_count_once(added):
+    path = dynamics.flow(sample_weights(3, 40, rng()), mixture(3), [0.0, 2.0])
+    one, two = (
+        groups.Linear("one", [[1.0, 2, 0]]),
+        groups.Linear("two", [[1.0, 2, 0], [2, 4, added]]),
+    )
+    np.testing.assert_allclose(path.error(two), path.error(one), rtol=1e-9)
 
 
 def test_predictions_for_any_group_take_its_own_rate_or_one_that_is_given():

@@ -6,6 +6,7 @@ import math
 import pickle
 import re
 
+import mpmath as mp
 import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
@@ -67,6 +68,82 @@ def test_the_length_equation_is_solved_for_the_gamma_law(d, u):
         for ends in itertools.pairwise(np.log([1e-30, *places, 200.0]))
     )
     assert mean / u == pytest.approx(1, abs=1e-9 + 1e-12 / u)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 8, 100])
+def test_the_law_of_the_lengths_has_the_moments_of_chi_squares(d):
+    law = _equivalent.law(d)
+    r = law.nodes
+    moments = law.mean(np.stack([np.ones_like(r), r, r**2, r**3]))
+    right = [1, 1, 1 + 2 / d, (1 + 2 / d) * (1 + 4 / d)]
+    np.testing.assert_allclose(moments, right, rtol=1e-12)
+    if d > 2:
+        assert law.mean(1 / r) == pytest.approx(d / (d - 2), rel=1e-9)
+    assert law.d == d
+
+
+def test_without_lengths_the_equation_is_linear():
+    law = _equivalent.law(math.inf)
+    assert law.solve(np.array([0.0, 0.3, 1.0, 2.5])) == pytest.approx([1, 0.7, 0, 0], abs=1e-15)
+    ends = _equivalent.law(3).solve(np.array([0.0, 1.0, 2.5]))
+    np.testing.assert_array_equal(ends, [1, 0, 0])
+
+
+@pytest.mark.parametrize("d", [2, 3, 9])
+def test_high_degrees_are_those_of_the_recurrences(d):
+    k = np.array([256, 300, 512])
+    values, parts = _equivalent.levels(d, k)
+    value, size = _equivalent._far(d, k.astype(float))
+    np.testing.assert_allclose(np.exp(value), values, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(value + size), parts, rtol=1e-12)
+
+
+def test_odd_degrees_have_no_eigenvalue():
+    values, parts = _equivalent.levels(3, [5, 1, 2, 0, 3])
+    right = [harmonics.eigenvalue(3, k) for k in (5, 1, 2, 0, 3)]
+    np.testing.assert_allclose(values, right, rtol=1e-13)
+    np.testing.assert_allclose(parts, np.array(right) * [0, 3, 5, 1, 0], rtol=1e-13)
+
+
+@pytest.mark.parametrize(("z", "a"), [(128.0, 1.5), (127.5, -2.0), (1e5, 40.0), (300.0, 0.0)])
+def test_ratios_of_gamma_functions(z, a):
+    with mp.workdps(40):
+        right = float(mp.loggamma(mp.mpf(z) + a) - mp.loggamma(z))
+    assert _equivalent._log_gamma_ratio(np.array([z]), a)[0] == pytest.approx(right, rel=1e-13)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_without_ridge_the_effective_dimension_is_a_count(d):
+    spectrum, count = _equivalent.spectrum(d), np.array([1.0, 7.0, 1e3, np.inf])
+    found = _equivalent.no_ridge(spectrum, count)
+    assert found[-1] == 0
+    if d == 1:  # two functions, each of eigenvalue 1/4
+        assert found.tolist() == pytest.approx([0.25, 0, 0, 0])
+    else:
+        np.testing.assert_allclose(spectrum.dimension(found[:-1]), count[:-1], rtol=1e-11)
+
+
+@pytest.mark.parametrize("lengths", [3, math.inf])
+def test_kappa_belongs_to_its_ridge(lengths):
+    spectrum, law = _equivalent.spectrum(3), _equivalent.law(lengths)
+    problem = _equivalent.Problem(3, spectrum, law, POWER, 0.0)
+    m, n = np.array([30.0, 5, 1e4, np.inf]), np.array([8.0, 90, 1e6, 3])
+    alpha = np.array([1e-5, 3.0, 1e-9, 0.2])
+    kappa = _equivalent.kappa(problem, m, n, alpha)
+    D = spectrum.dimension(kappa)
+    np.testing.assert_allclose(kappa * law.solve(D / m) * law.solve(D / n), alpha, rtol=1e-9)
+    none = _equivalent.kappa(problem, m[:3], n[:3], np.zeros(3))
+    np.testing.assert_allclose(spectrum.dimension(none), [8, 5, 1e4], rtol=1e-11)
+
+
+def test_a_fixed_point_that_is_not_there_is_an_error():
+    ends = np.array([-1.0, -1.0, 0.0]), np.array([1.0, 1.0, 1.0])
+
+    def no_root(x, shift):
+        return x**2 + shift
+
+    with pytest.raises(ArithmeticError, match=r"^the fixed point was not found for 2 settings$"):
+        _equivalent._root(no_root, *ends, np.array([1.0, 2.0, -0.25]))
 
 
 # --- the fixed point
