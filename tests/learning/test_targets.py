@@ -71,6 +71,13 @@ def test_coefficients_along_any_group_are_ratios_of_means():
     assert targets.limit(groups.NORM, 1).along(groups.CENTRED_SQUARE).tolist() == [0]
 
 
+def test_coefficients_along_other_groups_in_three_dimensions_and_where_there_are_none():
+    rows = groups.Linear("rows", [[0.6, 0.8, 0], [0, 0, 2.0]])
+    target = 3 * targets.limit(rows, 3, 0) - targets.limit(rows, 3, 1)
+    np.testing.assert_allclose(target.along(rows), [3, -1], rtol=1e-14)
+    assert targets.limit(groups.NORM, 1).along(groups.Square(-1)).shape == (0,)
+
+
 def test_a_zonal_harmonic_is_its_polynomial():
     x, e = rng().normal(size=(6, 3)), np.array([1.0, -2.0, 2.0])
     length, t = np.linalg.norm(x, axis=1), x @ e / 3 / np.linalg.norm(x, axis=1)
