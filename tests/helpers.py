@@ -69,6 +69,27 @@ def gauss_legendre(low, high, count):
     return low + (high - low) * (nodes + 1) / 2, (high - low) * weights / 2
 
 
+# --- networks
+
+
+def entry(angle):
+    """Entry of the Fisher information for unit weights at an angle: the arc-cosine kernel."""
+    return (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+
+
+def kernel(W):
+    """The Fisher information, dense."""
+    norms = np.linalg.norm(W, axis=0)
+    scale = np.outer(norms, norms)
+    return scale * entry(np.arccos(np.clip(W.T @ W / scale, -1, 1)))
+
+
+def z_score(values, expected):
+    """Distance of a mean from what it should be, in standard errors."""
+    values = np.asarray(values)
+    return (values.mean() - expected) / (values.std(ddof=1) / len(values) ** 0.5)
+
+
 # --- memory and processes
 
 

@@ -89,9 +89,6 @@ TESTS = {
     "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum._leading": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
     "spectrum.fisher": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
-    "width._means": ["width/test_guarantees"],
-    "width._span": ["width/test_guarantees"],
-    "width._third": ["width/test_guarantees"],
 }
 
 # Fork servers: a process that ran the tests once would hand its caches on to every mutant.

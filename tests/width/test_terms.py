@@ -15,9 +15,10 @@ each_group = pytest.mark.parametrize("group", groups.ALL, ids=lambda group: grou
 ROW = Linear("row", [[1.0, -2.0, 0.5]])
 OWN = Quadratic("own", [[[1.0, 0.4, 0.0], [0.4, -0.3, 0.2], [0.0, 0.2, 0.5]]])
 FLAT = Quadratic("flat", [np.diag([2.0, -1.0, -1.0])])
+LEAN = Quadratic("lean", [np.diag([1.0, -0.9, -0.2])])
 LONG = Quadratic("long", [np.diag([9.0, 4.0, 0.0])])
 DOWN = Quadratic("down", [np.diag([-1.0, 0.0, -0.5])])
-QUADRATIC = [NORM, PRODUCT, CENTRED_SQUARE, Square(-1), OWN, FLAT, LONG, DOWN]
+QUADRATIC = [NORM, PRODUCT, CENTRED_SQUARE, Square(-1), OWN, FLAT, LEAN, LONG, DOWN]
 each_quadratic = pytest.mark.parametrize("group", QUADRATIC, ids=repr)
 EVERY = [COORDINATE, ROW, *QUADRATIC]
 

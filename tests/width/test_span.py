@@ -1,0 +1,138 @@
+"""Bounds for the span of the group vectors, against other solvers and simulated networks."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate
+
+from helpers import kernel, z_score
+from reluspec_lib import fisher, groups, guarantees, sample_weights
+from reluspec_lib.width._span import _remainder_norm
+
+
+def principal_sines(W, U):
+    """Sines of the angles between the span of the group vectors and that of U."""
+    Q = np.linalg.qr(groups.Basis(groups.ALL, len(W)).eigenvectors(W))[0]
+    return np.linalg.svd(U - Q @ (Q.T @ U), compute_uv=False)
+
+
+def test_span_angle_is_that_of_wide_networks():
+    d, m, seen, rng = 2, 1000, [], np.random.default_rng(8)
+    for _ in range(30):
+        W = sample_weights(d, m, rng)
+        U = fisher.spectrum(W, vectors=True, workers=1).eigenvectors
+        seen.append(m * (principal_sines(W, U) ** 2).sum())
+    expected = m * guarantees.span_angle(d, m)
+    assert abs(z_score(seen, expected)) < 4
+    assert np.std(seen) / math.sqrt(30) < 0.12 * expected
+
+
+@pytest.mark.parametrize("d, m", [(2, 60), (3, 100)])
+def test_bounds_of_gram_and_remainder_hold_as_often_as_they_say(d, m):
+    rng, basis = np.random.default_rng([9, d]), groups.Basis(groups.ALL, d)
+    lower, upper = guarantees.gram_bounds(d, m, 0.9)
+    largest = guarantees.remainder_bound(d, m, 0.9)
+    gram, beyond = [], []
+    for _ in range(300):
+        W = sample_weights(d, m, rng)
+        V = basis.eigenvectors(W)
+        values = np.linalg.eigvalsh(V.T @ V)
+        gram.append(values[0] < lower or values[-1] > upper)
+        beyond.append(np.linalg.eigvalsh(kernel(W) - (V * basis.eigenvalues) @ V.T)[-1] > largest)
+    assert np.mean(gram) < 0.1
+    assert np.mean(beyond) < 0.1
+
+
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_bounds_of_gram_close_in_on_one(d):
+    K = d * (d + 3) // 2
+    for m, tolerance in ((10**6, 0.1), (10**10, 2e-3)):
+        lower, upper = guarantees.gram_bounds(d, m)
+        # To first order both are off by the same, which Bernstein's inequality has as well.
+        spread = math.sqrt(2 * math.log(2 * K / 0.05) * (K * (1 + 2 / d) - 1) / m)
+        assert upper - 1 == pytest.approx(spread, rel=tolerance)
+        assert 1 - lower == pytest.approx(spread, rel=tolerance)
+
+
+def test_remainder_bound_closes_in_on_the_first_eigenvalue_left_out():
+    t = np.linspace(-1, 1, 200_001)
+    density = (1 - t * t) ** 3.5
+    # In dimension 10 the zonal polynomial of degree 4 is a multiple of this one.
+    zonal = t**4 - 6 * t**2 / 14 + 3 / 168
+    assert abs(integrate.trapezoid(zonal * t**2 * density, t)) < 1e-10
+    mean = integrate.trapezoid(np.maximum(t, 0) * zonal / zonal[-1] * density, t)
+    first = (10 * mean / integrate.trapezoid(density, t)) ** 2
+    assert guarantees.remainder_bound(10, 10**10) == pytest.approx(first, rel=0.02)
+    assert guarantees.remainder_bound(1, 10) == 0.0
+
+
+@pytest.mark.parametrize("d, m", [(1, 5), (2, 3), (2, 40), (4, 120)])
+@pytest.mark.parametrize("law", ["normal", "uniform", "cauchy"])
+def test_sandwich_and_davis_kahan_hold_for_every_matrix(d, m, law):
+    rng = np.random.default_rng([10, d, m])
+    draw = {"normal": rng.normal, "uniform": rng.uniform, "cauchy": rng.standard_cauchy}[law]
+    for _ in range(20):
+        W = draw(size=(d, m))
+        lower, upper = guarantees.sandwich(W)
+        values, vectors = np.linalg.eigh(kernel(W))
+        K = len(lower)
+        assert min(d * (d + 3) // 2, m) == K
+        room = 1e-12 * values[-1]
+        assert (lower <= values[::-1][:K] + room).all()
+        assert (upper >= values[::-1][:K] - room).all()
+        if m > K:
+            found = principal_sines(W, vectors[:, -K:])[0]
+            assert found <= guarantees.davis_kahan(W) + 1e-7
+    assert m > 3 or guarantees.davis_kahan(W) == 1.0
+
+
+@pytest.mark.parametrize("d, m", [(2, 30), (4, 300)])
+def test_sandwich_and_davis_kahan_are_what_their_formulas_say(d, m):
+    W, basis = sample_weights(d, m, np.random.default_rng([19, d])), groups.Basis(groups.ALL, d)
+    V, values, J = basis.eigenvectors(W), basis.eigenvalues, kernel(W)
+    R = J - (V * values) @ V.T
+    norm, gram = np.linalg.norm(R, 2), np.linalg.eigvalsh(V.T @ V)
+    lower, upper = guarantees.sandwich(W)
+    assert lower == pytest.approx(gram[0] * values)
+    assert upper == pytest.approx(gram[-1] * values + norm)
+    Q = np.linalg.qr(V)[0]
+    outside = np.linalg.norm(R @ Q - Q @ (Q.T @ R @ Q), 2)
+    gap = np.linalg.eigvalsh(Q.T @ J @ Q)[0] - norm
+    assert guarantees.davis_kahan(W) == pytest.approx(min(outside / gap, 1.0) if gap > 0 else 1.0)
+
+
+def test_remainder_norm_is_the_same_from_both_solvers(monkeypatch):
+    W = sample_weights(4, 300, np.random.default_rng(11))
+    basis = groups.Basis(groups.ALL, 4)
+    V, values = basis.eigenvectors(W), basis.eigenvalues
+    dense = _remainder_norm(W, V, values)
+    assert dense == pytest.approx(np.linalg.eigvalsh(kernel(W) - (V * values) @ V.T)[-1])
+    monkeypatch.setattr("reluspec_lib.width._span._DENSE_WIDTH", 100)
+    assert dense <= _remainder_norm(W, V, values) * (1 + 1e-12)
+    assert _remainder_norm(W, V, values) == pytest.approx(dense, rel=1e-4)
+
+
+def test_davis_kahan_is_of_the_size_of_the_angle():
+    W = sample_weights(3, 2000, np.random.default_rng(12))
+    U = fisher.spectrum(W, vectors=True).eigenvectors
+    assert guarantees.davis_kahan(W) < 3 * principal_sines(W, U)[0]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: guarantees.gram_bounds(0, 5), "d must be an integer >= 1, got 0"),
+        (lambda: guarantees.gram_bounds(3, 0), "m must be an integer >= 1, got 0"),
+        (lambda: guarantees.gram_bounds(3, 5, 1), "probability must be between 0 and 1, got 1$"),
+        (lambda: guarantees.remainder_bound(0, 5), "d must be an integer >= 1, got 0"),
+        (lambda: guarantees.remainder_bound(3, 0), "m must be an integer >= 1, got 0"),
+        (lambda: guarantees.remainder_bound(3, 5, 0), "probability must be between 0 and 1, got 0"),
+        (lambda: guarantees.remainder_bound(3, 5, "a"), "probability must be a"),
+        (lambda: guarantees.sandwich([1.0, 2.0]), "W must"),
+        (lambda: guarantees.davis_kahan([[1.0, 0.0], [0.0, 0.0]]), ".*zero column"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match="^" + message):
+        call()
