@@ -18,7 +18,7 @@ _CONSTANT = 1e-12
 _DEPENDENT = 1e-10
 
 # Entries of a mixed table that numpy would turn into floats and that are none.
-_NO_NUMBERS = (str, bytes, complex, np.datetime64, np.timedelta64)
+_NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.datetime64, np.timedelta64)
 
 # Names that a message lists before it says how many more there are.
 _LISTED = 5

@@ -1,6 +1,7 @@
 """What the theory says of a data set, against plain numpy and the other modules."""
 
 import math
+import re
 import types
 
 import numpy as np
@@ -9,7 +10,7 @@ import scipy.linalg
 
 from helpers import NOT_COUNTS, relative, rng
 from reluspec_lib import dynamics, groups, harmonics, inputs, risk
-from reluspec_lib.beyond._data import prepared
+from reluspec_lib.beyond._data import check_data, check_responses, prepared
 
 D, M = 3, 60
 
@@ -365,7 +366,106 @@ def test_the_figure_has_the_spectra_and_the_curves():
     pyplot.close("all")
 
 
-# --- what is refused
+# --- what is refused and what is not
+
+
+def whole(message):
+    return f"^{re.escape(message)}$"
+
+
+def with_smallest_variance(share):
+    """Columns of which the correlation matrix has eigenvalues 2 - share, 1 and share, nearly."""
+    u, v, w = scipy.linalg.hadamard(8)[:, 1:4].T
+    return np.stack([u, u + math.sqrt(2 * share) * v, w], axis=1)
+
+
+def test_columns_that_all_but_follow_from_others():
+    # The limit is 1e-10 of the largest of the eigenvalues.
+    x = with_smallest_variance(2.5e-10)
+    np.testing.assert_array_equal(check_data(x), x / 2)
+    message = (
+        "x must have linearly independent columns, got rank 2 of 3 columns after centring; leave "
+        "out those that follow from others"
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        check_data(with_smallest_variance(1.5e-10))
+
+
+def test_columns_of_sizes_that_floats_can_compare():
+    x = np.array([[0.5, 1], [-0.5, 1], [0.25, -1], [-0.25, -1]])
+    found = check_data(x * [1, 0.51e-150])
+    np.testing.assert_array_equal(found, x * [1, 0.51e-150])
+    message = (
+        "x must have columns of comparable size, got one whose spread is below 1e-150 of the "
+        "largest entry: column 1"
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        check_data(x * [1, 0.5e-150])
+
+
+@pytest.mark.parametrize("factor", [2.0**-1000, 1e-200, 1.0, 5e300, 2.0**1000])
+def test_a_power_of_two_brings_data_to_the_size_of_1(factor):
+    x = table(20) * factor
+    found = check_data(x)
+    assert 0.5 <= np.abs(found).max() < 1
+    powers = np.frexp(found / x)
+    assert (powers[0] == 0.5).all()
+    assert len(np.unique(powers[1])) == 1
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="no wider floats here"
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_wider_floats_that_are_no_floats():
+    x = table(20).astype(np.longdouble)
+    x[0, 1] = np.longdouble("1e400")
+    with pytest.raises(ValueError, match=r"^x must be finite, got inf at index \(0, 1\)"):
+        check_data(x)
+
+
+def test_responses_come_from_frames_too():
+    y = types.SimpleNamespace(to_numpy=lambda: np.array([1, 2, -3]))
+    found = check_responses(y, 3)
+    assert found.dtype == np.float64
+    assert found.tolist() == [1, 2, -3]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: check_data(broken(4, 2, np.nan)),
+            "x must be finite, got NaN or infinity in column 2; fill such entries or leave rows or "
+            "columns out",
+        ),
+        (
+            lambda: check_data(table(3)),
+            "x must have more rows than columns, got 3 rows and 3 columns; reduce the columns to "
+            "principal components, or take more rows",
+        ),
+        (
+            lambda: check_data(np.ma.masked_less(table(20), 0)),
+            "x must have no masked entries; fill them or leave rows or columns out",
+        ),
+        (
+            lambda: check_data([[1.0, 2.0], [3.0]]),
+            "x must be a table with rows of one length, got ragged rows",
+        ),
+        (
+            lambda: check_data(np.ones((20, 5))),
+            "x must have no constant column, got columns 0, 1, 2, 3, 4; leave them out",
+        ),
+        (
+            lambda: check_responses(["a", "b"], 2),
+            "y must be an array of real numbers, got ['a', 'b']",
+        ),
+        (lambda: check_responses([0, 0], 2), "y must not be 0 everywhere"),
+    ],
+)
+def test_messages_in_full(call, message):
+    with pytest.raises(ValueError, match=whole(message)):
+        call()
 
 
 def broken(row, column, value):
@@ -403,6 +503,10 @@ def with_column(values):
             "x must hold numbers, got others in column 0",
         ),
         (table(20) + 1j, "x must hold numbers, got others in columns 0, 1, 2; encode"),
+        (
+            np.array([[np.complex64(1j), 1, 2.0], [1, np.clongdouble(1j), 2.0]], object),
+            "x must hold numbers, got others in columns 0, 1; encode",
+        ),
         ([[1.0, 2.0], [3.0]], "x must be a table with rows of one length, got ragged rows"),
         (np.ma.masked_less(table(20), 0), "x must have no masked entries; fill them or leave"),
         (np.ones((20, 12)), r"got columns 0, 1, 2, 3, 4 and 7 more; leave"),
