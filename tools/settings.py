@@ -47,7 +47,8 @@ def pinned() -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         # No package, profile, style file or kernel of the user reaches the notebooks.
         "PYTHONNOUSERSITE": "1",
-        "IPYTHONDIR": str(ROOT / ".venv" / "ipython"),
+        # Its profile holds one setting: figures with twice the pixels, at the size they had.
+        "IPYTHONDIR": str(ROOT / "tools" / "ipython"),
         "JUPYTER_CONFIG_DIR": str(ROOT / ".venv" / "jupyter"),
         "JUPYTER_DATA_DIR": str(ROOT / ".venv" / "jupyter"),
         "JUPYTER_PREFER_ENV_PATH": "1",

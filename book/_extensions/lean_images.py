@@ -1,34 +1,63 @@
-"""Pictures of the built book in a format that takes half the room and changes no pixel.
+"""Pictures of the built book: sharp on dense screens, in a format that takes a third of the room.
 
-Notebooks store PNG, which every reader of notebooks knows. Browsers know WebP too, which without
-loss takes half as much for lines on paper.
+Notebooks store PNG with twice as many pixels as a page shows, which every reader of notebooks
+knows. Lines on paper need few colours: with 256 of them a picture differs from its PNG by what no
+eye sees, and takes as much room as one of half the pixels with all colours.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-SHOWN = re.compile(r'(\bsrc="[^"]*\b_images/[^"/]+)\.png"')
+SHOWN = re.compile(r'\bsrc="([^"]*\b_images/)([^"/]+)\.png"')
+# Pixels of a picture to one of the page.
+DENSITY = 2
+COLOURS = 256
+# Root mean square over pixels and channels, of 255. Pictures that would change by more keep all
+# their colours.
+UNSEEN = 1.0
 
 
-def with_webp(page: str) -> str:
-    """Return a page that shows the pictures as WebP."""
-    return SHOWN.sub(r'\1.webp"', page)
+def with_webp(page: str, sizes: Mapping[str, tuple[int, int]]) -> str:
+    """Return a page that shows the pictures as WebP, at the sizes in pixels of the page."""
+
+    def shown(match: re.Match[str]) -> str:
+        width, height = sizes[match[2]]
+        return f'src="{match[1]}{match[2]}.webp" width="{width}" height="{height}"'
+
+    return SHOWN.sub(shown, page)
 
 
-def encode(path: Path) -> None:
-    """Write a PNG as WebP with the same pixels, in its place."""
+def with_few_colours(picture: Image.Image) -> Image.Image:
+    """Return a picture in few colours, or as it is where it is transparent or the eye would see."""
+    if "A" in picture.getbands() and picture.getextrema()[-1] != (255, 255):
+        return picture
+    full = picture.convert("RGB")
+    few = full.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+    error = np.subtract(full, few, dtype=np.float32)
+    return few if np.sqrt(np.mean(error * error)) <= UNSEEN else full
+
+
+def encode(path: Path) -> tuple[int, int]:
+    """Write a PNG as WebP in its place; return its size in pixels of the page."""
     with Image.open(path) as picture:
+        size = (picture.width // DENSITY, picture.height // DENSITY)
         # More effort takes three times as long and saves another fifth.
-        picture.save(path.with_suffix(".webp"), lossless=True, exact=True, quality=20, method=2)
+        with_few_colours(picture).save(
+            path.with_suffix(".webp"), lossless=True, exact=True, quality=20, method=2
+        )
     path.unlink()
+    return size
 
 
-def encode_all(folder: Path) -> None:
-    """Write all PNGs of a folder as WebP."""
+def encode_all(folder: Path) -> dict[str, tuple[int, int]]:
+    """Write all PNGs of a folder as WebP; return their sizes in pixels of the page, by name."""
+    paths = sorted(folder.glob("*.png"))
     with ThreadPoolExecutor() as pool:  # the encoder runs without Python's lock
-        list(pool.map(encode, folder.glob("*.png")))
+        return dict(zip((path.stem for path in paths), pool.map(encode, paths), strict=True))

@@ -90,16 +90,16 @@ def make_lean(app: Sphinx, exception: Exception | None) -> None:
 def make_folder_lean(folder: Path) -> None:
     """Make the pages and styles in a folder lean; once more changes nothing."""
     icons = outlines((folder / "_static" / ICONS).read_text(encoding="utf-8"))
+    sizes = encode_all(folder / "_images")
     for path in folder.rglob("*.html"):
         if "_static" in path.parts:
             continue
-        page = with_webp(with_icons(path.read_text(encoding="utf-8"), icons))
+        page = with_webp(with_icons(path.read_text(encoding="utf-8"), icons), sizes)
         if path.name != "search.html":
             page = SEARCH.sub("", page)
         for old, new in MENDED.items():
             page = page.replace(old, new)
         path.write_text(page, encoding="utf-8")
-    encode_all(folder / "_images")
     drop_maps(folder / "_static")
     known = words_of(folder)
     for path in (folder / "_static").rglob("*.css"):

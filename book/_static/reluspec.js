@@ -94,6 +94,11 @@
   const SHRUNK = 0.75;
   let full = null;
 
+  // A figure has more pixels than the page shows of it; its own size stands in the page.
+  function ownWidth(image) {
+    return Number(image.getAttribute("width")) || image.naturalWidth;
+  }
+
   function button(text, act) {
     const made = document.createElement("button");
     made.type = "button";
@@ -125,7 +130,7 @@
 
   function offerToEnlarge() {
     const images = [...document.querySelectorAll("article :is(figure, .cell_output) img")];
-    const small = images.map((image) => image.clientWidth > 0 && image.clientWidth < SHRUNK * image.naturalWidth);
+    const small = images.map((image) => image.clientWidth > 0 && image.clientWidth < SHRUNK * ownWidth(image));
     images.forEach(function (image, k) {
       if (small[k] && !image.enlarger) {
         image.enlarger = button("Enlarge the figure", () => enlarge(image));

@@ -453,9 +453,10 @@ def test_a_figure_that_is_small_can_be_enlarged(windows):
     offer.first.focus()
     page.keyboard.press("Enter")
     picture = full.locator("img")
-    size = "e => [e.getBoundingClientRect().width, e.naturalWidth]"
-    shown, natural = picture.evaluate(size)
-    assert shown == natural > DEVICES["phone"][0]
+    size = "e => [e.getBoundingClientRect().width, Number(e.getAttribute('width')), e.naturalWidth]"
+    shown, own, pixels = picture.evaluate(size)
+    assert shown == own > DEVICES["phone"][0]
+    assert pixels // 2 == own
     assert picture.get_attribute("alt")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("() => document.querySelector('.figure-full > div').scrollLeft > 0")

@@ -134,13 +134,37 @@ def test_rules_that_nothing_can_match_are_dropped(before, after):
     assert lean_styles.lean(before, {"used"}) == after
 
 
-def test_a_picture_keeps_its_pixels(tmp_path):
-    """Given a picture with transparent parts, the smaller file shows the same."""
-    pixels = rng(5).integers(0, 256, (7, 9, 4), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "x.png")
-    lean_images.encode_all(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.webp"]
-    with Image.open(tmp_path / "x.webp") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), pixels)
-    assert lean_images.with_webp('<img src="../_images/x.png">') == '<img src="../_images/x.webp">'
-    assert lean_images.with_webp('<img src="../_static/x.png">') == '<img src="../_static/x.png">'
+def stored_as(pixels, folder):
+    """Return what the built book shows of a picture, and the size it gives it."""
+    Image.fromarray(pixels).save(folder / "x.png")
+    sizes = lean_images.encode_all(folder)
+    assert [path.name for path in folder.iterdir()] == ["x.webp"]
+    with Image.open(folder / "x.webp") as picture:
+        return np.asarray(picture), sizes
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_a_picture_of_all_colours_keeps_its_pixels(tmp_path, bands):
+    """Given noise, or a picture with transparent parts, the smaller file shows the same."""
+    pixels = rng(5).integers(0, 256, (14, 90, bands), dtype=np.uint8)
+    shown, sizes = stored_as(pixels, tmp_path)
+    np.testing.assert_array_equal(shown, pixels)
+    assert sizes == {"x": (45, 7)}
+
+
+def test_a_picture_of_lines_loses_only_shades(tmp_path):
+    """Given a ramp of more colours than are kept, none moves far; the paper stays its own."""
+    ramp = np.linspace(0, 80, 40, dtype=np.uint8)
+    pixels = np.full((40, 400, 3), (253, 252, 249), dtype=np.uint8)
+    pixels[:, :40] = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 128), axis=-1)
+    shown, _sizes = stored_as(pixels, tmp_path)
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) <= 256
+    assert np.sqrt(np.mean(np.subtract(shown, pixels, dtype=float) ** 2)) <= lean_images.UNSEEN
+    np.testing.assert_array_equal(shown[:, 200:], pixels[:, 200:])
+
+
+def test_a_page_shows_pictures_at_half_their_pixels():
+    """Given the size of a picture of the book, the page states it; other pictures stay."""
+    book, other = '<img src="../_images/x.png" />', '<img src="../_static/x.png" />'
+    shown = '<img src="../_images/x.webp" width="45" height="7" />'
+    assert lean_images.with_webp(book + other, {"x": (45, 7)}) == shown + other
