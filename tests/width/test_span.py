@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, optimize
 
 from helpers import kernel, z_score
-from reluspec_lib import fisher, groups, guarantees, sample_weights
-from reluspec_lib.width._span import _remainder_norm
+from reluspec_lib import fisher, groups, guarantees, harmonics, sample_weights
+from reluspec_lib.width._span import _least, _remainder_norm
 
 
 def principal_sines(W, U):
@@ -42,6 +42,59 @@ def test_bounds_of_gram_and_remainder_hold_as_often_as_they_say(d, m):
         beyond.append(np.linalg.eigvalsh(kernel(W) - (V * basis.eigenvalues) @ V.T)[-1] > largest)
     assert np.mean(gram) < 0.1
     assert np.mean(beyond) < 0.1
+
+
+def least(function, largest):
+    """Least value of a function of one variable below a largest one, by its logarithm."""
+    found = optimize.minimize_scalar(
+        lambda power: function(largest * math.exp(-power)),
+        bounds=(0.0, 25.0),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return found.fun
+
+
+@pytest.mark.parametrize("d, m, probability", [(1, 30, 0.5), (2, 300, 0.95), (5, 4000, 0.9)])
+def test_bounds_of_gram_are_those_of_the_laplace_transform(d, m, probability):
+    # |q|^2 is K/d times chi^2 with d degrees of freedom; directions count alike.
+    K = d * (d + 3) // 2
+    price = math.log(2 * K / (1 - probability)) / m
+
+    def growth(theta):
+        return math.log1p(((1 - 2 * theta * K / d) ** (-d / 2) - 1) / K)
+
+    lower, upper = guarantees.gram_bounds(d, m, probability)
+    # Beyond the bracket that is looked at, the bounds are far from the least ones.
+    above = least(lambda theta: (growth(theta) + price) / theta, 0.45 * d / K)
+    below = least(lambda theta: (growth(-theta) + price) / theta, 40.0)
+    assert upper == pytest.approx(above, rel=1e-4)
+    assert lower == pytest.approx(max(-below, 0.0), rel=1e-4)
+    assert d == 1 or lower > 0.2
+
+
+@pytest.mark.parametrize("d, m, probability", [(2, 60, 0.5), (3, 100, 0.9), (6, 20_000, 0.99)])
+def test_remainder_bound_is_that_of_its_formula(d, m, probability):
+    degrees = range(4, 600, 2)
+    sizes = np.array([float(harmonics.dimension(d, k)) for k in degrees])
+    values = np.array([harmonics.eigenvalue(d, k) for k in degrees])
+    trace = d / 2 - sum(harmonics.dimension(d, k) * harmonics.eigenvalue(d, k) for k in range(3))
+
+    def bound(theta):
+        # The mean of (exp(theta s |g|^2 / m) - 1) / (s d), with the share s of the trace.
+        h = math.expm1(-d / 2 * math.log1p(-2 * theta * trace / d / m)) / trace
+        return math.log1p(sizes @ np.expm1(m * np.log1p(values * h)) / (1 - probability)) / theta
+
+    found = guarantees.remainder_bound(d, m, probability)
+    assert found == pytest.approx(least(bound, 0.999 * m * d / 2 / trace), rel=1e-4)
+
+
+def test_the_least_value_is_found_inside_and_at_both_ends():
+    assert _least(lambda t: t / 0.3 + 0.3 / t, 1.0) == pytest.approx(2, rel=1e-5)
+    assert _least(lambda t: 1 / t, 5.0) == pytest.approx(1 / 5, rel=2e-6)
+    assert 0 < _least(lambda t: t, 5.0) < 5e-25
+    # Of many values infinite ones, or of none a finite one.
+    assert _least(lambda t: t if t > 0.1 else math.inf, 5.0) == pytest.approx(0.1, rel=0.02)
 
 
 @pytest.mark.parametrize("d", [1, 3, 20])

@@ -105,6 +105,14 @@ def test_moments_are_the_limit_and_its_variance(group, d):
 
 
 @pytest.mark.parametrize("group", EVERY, ids=repr)
+def test_moments_are_those_of_the_length_of_a_form(group):
+    unit = np.array([2.0, -1.0, 2.0]) / 3
+    limit, second = Term.of(group.form(3)).moments(unit)
+    assert limit == pytest.approx(group.limit(unit, [0])[0])
+    assert second - limit**2 == pytest.approx(group.variance(unit, [0])[0])
+
+
+@pytest.mark.parametrize("group", EVERY, ids=repr)
 def test_largest_moments_are_attained_between_the_ends_of_the_form(group):
     form = group.form(3)
     A = np.outer(form.dense(), form.dense()) if group in (COORDINATE, ROW) else form.dense()
@@ -123,8 +131,9 @@ def test_largest_moments_are_attained_between_the_ends_of_the_form(group):
 
 
 @each_quadratic
-def test_series_is_that_of_exact_even_moments(group):
-    x = np.array([2.0, -1.0, 2.0]) / 3
+@pytest.mark.parametrize("x", [[2 / 3, -1 / 3, 2 / 3], [0.0, 0.0, 1.0]], ids=["all", "last"])
+def test_series_is_that_of_exact_even_moments(group, x):
+    x = np.array(x)
     term = Term.of(group.form(3))
     expected = np.array(moments_and_bounds(group, x)) / term.top ** np.arange(65)
     np.testing.assert_allclose(term.series(x), expected, rtol=1e-9)
