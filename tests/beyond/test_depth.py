@@ -1,5 +1,7 @@
 """Deeper networks: eigenvalues of the composed kernel, shares, weights and outputs."""
 
+import re
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -247,4 +249,53 @@ def test_numbers_of_layers_and_sizes_are_counts(wrong):
 )
 def test_wrong_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: depth.eigenvalue(1, 2, 2),
+            "k must be 0 or 1 at d = 1, where the sphere is two points, got 2",
+        ),
+        (lambda: depth.shares(0, 2), "d must be an integer >= 1, got 0"),
+        (lambda: depth.sample_weights(0, [1], 1), "d must be an integer >= 1, got 0"),
+        (lambda: depth.sample_weights(3, [2, 0], 1), "widths must be an integer >= 1, got 0"),
+        (
+            lambda: depth.sample_weights(3, 5, 1),
+            "widths must be a sequence with a width for each layer, got 5",
+        ),
+        (
+            lambda: depth.sample_weights(3, [5], 1, dtype=np.int64),
+            "dtype must be float32 or float64, got <class 'numpy.int64'>",
+        ),
+        (
+            lambda: depth.features([1.0], []),
+            "W must hold the weights of at least one layer, streamed in the last only",
+        ),
+        (
+            lambda: depth.features([1.0], [network.StreamedWeights(1, 2, 1)]),
+            "W must end with an array; streamed weights are for forward alone",
+        ),
+        (
+            lambda: depth.features([1.0], [[[1.0]], [[1.0], [2.0]]]),
+            "W must hold matrices, each for the layer before, got shapes [(1, 1), (2, 1)]",
+        ),
+        (
+            lambda: depth.features([1.0], [[[np.inf]], [[1.0]]]),
+            "W must be finite, got inf at index (0, 0)",
+        ),
+        (
+            lambda: depth.features([1.0], [[[1.0]], [[np.inf]]]),
+            "W must be finite, got inf at index (0, 0)",
+        ),
+        (
+            lambda: depth.forward([1.0], [[[1.0]]], [1.0], workers=0),
+            "workers must be an integer >= 1, got 0",
+        ),
+    ],
+)
+def test_messages_in_full(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()

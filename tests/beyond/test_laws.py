@@ -1,10 +1,11 @@
 """Inputs of other laws: closed forms against quadrature, simulation and exact cases."""
 
 import math
+import re
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from helpers import gauss_legendre, rng
 from reluspec_lib import features, fisher, groups, laws
@@ -15,6 +16,10 @@ MEAN = np.array([0.7, -1.1, 0.4])
 # --- the matrix of a normal law
 
 
+def density(z):
+    return math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+
 def entry(w, v, mean, covariance):
     """E[relu(w x) relu(v x)]: the second factor given the first in closed form, then quadrature."""
     (a, s), (b, t) = ((u @ mean, math.sqrt(u @ covariance @ u)) for u in (w, v))
@@ -23,8 +28,8 @@ def entry(w, v, mean, covariance):
 
     def integrand(z):
         centre = b + t * rho * z
-        rest = centre * stats.norm.cdf(centre / left) + left * stats.norm.pdf(centre / left)
-        return (a + s * z) * rest * stats.norm.pdf(z)
+        rest = centre * special.ndtr(centre / left) + left * density(centre / left)
+        return (a + s * z) * rest * density(z)
 
     low = max(-a / s, -12)
     return integrate.quad(integrand, low, max(low + 1, 12), epsabs=1e-15, epsrel=1e-12)[0]
@@ -249,3 +254,48 @@ def test_on_a_circle_off_the_origin_the_probability_is_a_sine():
 def test_wrong_spheres_are_refused(arguments):
     with pytest.raises(ValueError, match="must be"):
         laws.turning(*arguments)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: laws.matrix(np.ones((3, 2)), [1, 0, 0], 1e308 * np.eye(3)),
+            "W, mean and covariance must be so small that J does not overflow",
+        ),
+        (
+            lambda: laws.matrix(np.ones((3, 2)), "abc"),
+            "mean must be an array of real numbers, got 'abc'",
+        ),
+        (lambda: laws.norms(1, [1]), "d must be an integer >= 2, got 1"),
+        (lambda: laws.norms(2, "abc"), "values must be an array of real numbers, got 'abc'"),
+        (lambda: laws.norms(2, [[1]]), "values must have shape (n,), got shape (1, 1)"),
+        (lambda: laws.norms(2, [1], "abc"), "weights must be an array of real numbers, got 'abc'"),
+        (
+            lambda: laws.norms(2, [1, 2, 3], [0.5, -1, 4]),
+            "weights must be 3 numbers >= 0, not all 0, got shape (3,) and -1.0 ... 4.0",
+        ),
+        (lambda: laws.norms(2, [0, 0]), "values must not all be 0"),
+        (
+            lambda: laws.norms(2, [1e160, 2e160]),
+            "values must have squares in the range of float64, got up to 2e+160",
+        ),
+        (lambda: laws.even_bound("abc"), "covariance must be an array of real numbers, got 'abc'"),
+        (lambda: laws.even_bound([[1, 2]]), "covariance must have shape (d, d), got shape (1, 2)"),
+        (lambda: laws.even_bound([1, 2]), "covariance must have shape (d, d), got shape (2,)"),
+        (
+            lambda: laws.even_bound([[1, 0.5], [0.25, 1]]),
+            "covariance must be symmetric, got an asymmetry of 0.25",
+        ),
+        (
+            lambda: laws.even_bound([[1, 2], [2, 1]]),
+            "covariance must have eigenvalues >= 0, got -1",
+        ),
+        (lambda: laws.turning(0, 1, 1), "r must be an integer >= 1, got 0"),
+        (lambda: laws.turning(1, 0, 1), "radius must be a positive number, got 0"),
+        (lambda: laws.turning(1, 1, -1), "distance must be a finite number >= 0.0, got -1"),
+    ],
+)
+def test_messages_in_full(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()
