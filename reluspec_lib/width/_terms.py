@@ -17,17 +17,22 @@ from reluspec_lib import harmonics, sphere
 from reluspec_lib._validation import Array
 from reluspec_lib.groups import Form, Group
 
-__all__ = ["Term", "form_of"]
+__all__ = ["Term", "check_group", "form_of"]
 
 # Moments that enter one by one; those beyond are bounded together.
 _MOMENTS = 64
 
 
-def form_of(group: Group, d: int, column: int) -> Form:
-    """Return the form of a vector, or raise a ValueError if there is no such group or vector."""
+def check_group(group: Group) -> Group:
+    """Return ``group``, or raise a ValueError if it is none."""
     if not isinstance(group, Group):
         raise ValueError(f"group must be a Group such as groups.NORM, got {group!r}")
-    return group.form(d, column)
+    return group
+
+
+def form_of(group: Group, d: int, column: int) -> Form:
+    """Return the form of a vector, or raise a ValueError if there is no such group or vector."""
+    return check_group(group).form(d, column)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from scipy import linalg
 from reluspec_lib import sphere
 from reluspec_lib._validation import Array, RandomSource, check_count, check_rng, check_rows
 from reluspec_lib.groups import Form, Group
+from reluspec_lib.width._terms import form_of
 
 __all__ = ["covariance", "expected_mae", "mae_spread", "sample_mae"]
 
@@ -77,7 +78,7 @@ def covariance(group: Group, x: ArrayLike, y: ArrayLike | None = None, column: i
     x = check_rows("x", x)
     d = x.shape[1]
     y = x if y is None else check_rows("y", y, d)
-    form = _check_group(group).form(d, column)
+    form = form_of(group, d, column)
     # Unit vectors first: squares of very short or long inputs are no floats.
     (p, p_length), (q, q_length) = _directions(x), _directions(y)
     second = _linear(form, p, q) if form.block.ndim == 1 else _quadratic(form, p, q)
@@ -126,7 +127,7 @@ def expected_mae(group: Group, d: int, m: int, column: int = 0) -> float:
     0.0186
     """
     d, m = check_count("d", d), check_count("m", m)
-    frame = _frame(_check_group(group).form(d, column))
+    frame = _frame(form_of(group, d, column))
     mean = 0.0
     for weight, points in _circles(d):
         mean += weight * float(np.sqrt(group.variance(points @ frame, [column])).mean())
@@ -231,12 +232,6 @@ def sample_mae(
     root = vectors * np.sqrt(np.where(eigenvalues > noise, eigenvalues, 0) / m) @ vectors.T
     mae: Array = np.abs(root @ rng.standard_normal((len(root), draws))).mean(axis=0)
     return unit * mae
-
-
-def _check_group(group: Group) -> Group:
-    if not isinstance(group, Group):
-        raise ValueError(f"group must be a Group such as groups.NORM, got {group!r}")
-    return group
 
 
 def _in_units(x: Array) -> tuple[Array, float]:

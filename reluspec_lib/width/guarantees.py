@@ -38,7 +38,7 @@ from reluspec_lib.width._span import (
     remainder_bound,
     sandwich,
 )
-from reluspec_lib.width._terms import Term, form_of
+from reluspec_lib.width._terms import Term, check_group, form_of
 from reluspec_lib.width._third import third_moment
 
 __all__ = [
@@ -153,7 +153,7 @@ def tail(
         raise ValueError(f"t must be at least 0, got {t}")
     rows = np.atleast_2d(x).astype(np.float64)
     d = rows.shape[1]
-    chosen = range(group.size(d)) if columns is None else columns
+    chosen = range(check_group(group).size(d)) if columns is None else columns
     p = np.empty((len(rows), len(chosen)))
     for position, column in enumerate(chosen):
         term = Term.of(form_of(group, d, column))
