@@ -38,7 +38,7 @@ def integral(d, k, layers):
             return composed(t, layers) * legendre(d, k, t) * mp.sin(a) ** (d - 2)
 
         mass = mp.sqrt(mp.pi) * mp.gamma(mp.mpf(d - 1) / 2) / mp.gamma(mp.mpf(d) / 2)
-        return mp.mpf(d) / 2 * mp.quad(term, ends) / mass
+        return mp.mpf(d) / 2 * mp.quad(term, ends, method="gauss-legendre") / mass
 
 
 # --- eigenvalues
@@ -55,21 +55,36 @@ def test_eigenvalues_are_the_integrals_that_define_them(d, k, layers):
     assert relative(depth.eigenvalue(d, k, layers), integral(d, k, layers)) < 1e-13
 
 
-@pytest.mark.parametrize("d, k", [(2, 1), (3, 2)])
-def test_eigenvalues_at_hundreds_of_layers(d, k):
-    # Away from angle 0 the kernel is 1 but for the square of 1/layers: panels halve towards 0.
+def deep_integral(d, k, layers):
+    """Return E[kappa^(layers)(u_1) P_k(u_1)], k = 1 or 2, on panels that halve towards angle 0.
+
+    Away from angle 0 the kernel is 1 but for the square of 1/layers.
+    """
     nodes, weights = np.polynomial.legendre.leggauss(40)
     edges = np.pi * np.concatenate([[0], 2.0 ** np.arange(-30, 1)])
     sizes = np.diff(edges)[:, None] / 2
     angle = (edges[:-1, None] + sizes * (nodes + 1)).ravel()
     weight = (sizes * weights).ravel() * np.sin(angle) ** (d - 2)
     t, deep = np.cos(angle), angle
-    for _ in range(700):
+    for _ in range(layers):
         away = 2 * np.sin(deep / 2) ** 2 - (np.sin(deep) - deep * np.cos(deep)) / np.pi
         deep = 2 * np.arcsin(np.sqrt(away / 2))
     polynomial = t if k == 1 else (3 * t**2 - 1) / 2
-    expected = -d / 2 * (2 * np.sin(deep / 2) ** 2 * polynomial) @ weight / weight.sum()
-    assert relative(depth.eigenvalue(d, k, 700), expected) < 1e-11
+    return -(2 * np.sin(deep / 2) ** 2 * polynomial) @ weight / weight.sum()
+
+
+@pytest.mark.parametrize("d, k", [(2, 1), (3, 2)])
+def test_eigenvalues_at_a_hundred_layers(d, k):
+    expected = d / 2 * deep_integral(d, k, 150)
+    assert relative(depth.eigenvalue(d, k, 150), expected) < 1e-11
+
+
+@pytest.mark.parametrize("d, k, factor", [(2, 1, 2), (3, 2, 1)])
+@pytest.mark.parametrize("layers", [100, 700])
+def test_coefficients_at_hundreds_of_layers(d, k, factor, layers):
+    found = factor * _composed.coefficients(d, k, layers)
+    assert found.shape == (k + 1,)
+    assert relative(found[k], deep_integral(d, k, layers)) < 1e-11
 
 
 @pytest.mark.parametrize("d", [2, 3, 10, 200])
