@@ -6,7 +6,7 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, linalg, special, stats
 
@@ -78,6 +78,7 @@ def test_covariance_is_that_of_many_hidden_units(group, d):
 
 
 @each_group
+@settings(max_examples=15)
 @given(d=st.integers(2, 8), seed=st.integers(0, 2**32))
 def test_the_variance_is_the_diagonal_of_the_covariance(group, d, seed):
     x = rng(seed).standard_normal((4, d))
@@ -121,6 +122,7 @@ def test_the_variance_holds_at_every_width(group, m):
 
 
 @each_group
+@settings(max_examples=15)
 @given(scale=st.floats(0.01, 100), seed=st.integers(0, 2**32))
 def test_covariance_is_homogeneous_in_each_input(group, scale, seed):
     x, y = rng(seed).standard_normal((2, 3, 4))
@@ -142,6 +144,7 @@ def test_nearly_parallel_inputs_lose_no_digits(group):
 
 
 @pytest.mark.parametrize("group", [CENTRED_SQUARE, SQUARE, PRODUCT, NORM])
+@settings(max_examples=15)
 @given(d=st.integers(2, 9), seed=st.integers(0, 2**32))
 def test_forms_are_those_of_the_vectors(group, d, seed):
     W = rng(seed).standard_normal((d, 5))
@@ -152,6 +155,7 @@ def test_forms_are_those_of_the_vectors(group, d, seed):
 
 
 @each_group
+@settings(max_examples=15)
 @given(d=st.integers(2, 7), seed=st.integers(0, 2**32))
 def test_variance_treats_all_other_coordinates_alike(group, d, seed):
     generator = rng(seed)
@@ -172,6 +176,7 @@ def own(d, seed):
     return [Linear("a", a), Quadratic("A", A + A.swapaxes(1, 2))]
 
 
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**30))
 def test_own_covariances_are_those_of_quadrature_in_the_plane(seed):
     x, y = rng(seed).normal(size=(2, 2))
@@ -181,6 +186,7 @@ def test_own_covariances_are_those_of_quadrature_in_the_plane(seed):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 
+@settings(max_examples=15)
 @given(d=st.integers(2, 8), seed=st.integers(0, 2**30))
 def test_own_variances_are_the_diagonal_of_the_covariance(d, seed):
     x = rng(seed).standard_normal((4, d))

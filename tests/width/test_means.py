@@ -1,5 +1,6 @@
 """Exact means over hidden weights, against quadrature, exact laws and simulated networks."""
 
+from fractions import Fraction
 
 import mpmath as mp
 import numpy as np
@@ -114,9 +115,10 @@ def test_leakage_is_what_the_groups_leave_of_the_diagonal(d):
 
 def test_orthonormality_is_exact_and_keeps_its_digits():
     assert guarantees.orthonormality(1, 1) == 10.0
-    d = 10**6
-    K = d * (d + 3) // 2
-    assert guarantees.orthonormality(d, 7) == pytest.approx((K * K * (1 + 2 / d) - K) / 7)
+    for d in (7, 10**6 + 1, 10**12 + 39):
+        K = d * (d + 3) // 2
+        exact = (Fraction(d + 2, d) * K**2 - K) / 7
+        assert guarantees.orthonormality(d, 7) == float(exact)
 
 
 @pytest.mark.parametrize("d, top", [(2, 1000), (3, 1000), (10, 100), (100_000, 40)])
