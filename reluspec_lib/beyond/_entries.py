@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reluspec_lib._lengths import measured
+from reluspec_lib._lengths import measured, restored
 from reluspec_lib._threads import check_stop, run
 from reluspec_lib._validation import Array
 
@@ -34,7 +34,7 @@ def cosines(U: Array, V: Array) -> tuple[Array, Array]:
 
 def assembled(W: Array, entries: Tile, kind: np.dtype[Any], workers: int) -> Array:
     """Return the matrix of second moments in this type, exactly symmetric."""
-    columns, lengths, _ = measured(W.astype(np.float64), axis=0)
+    columns, lengths, powers = measured(W.astype(np.float64), axis=0)
     directions = columns / np.where(lengths > 0, lengths, 1)
     m = W.shape[1]
     J = np.empty((m, m), kind)
@@ -62,6 +62,6 @@ def assembled(W: Array, entries: Tile, kind: np.dtype[Any], workers: int) -> Arr
     if not np.isfinite(np.diag(J)).all():
         raise ValueError(
             f"W must be so small that the second moments do not overflow in {kind}, got a column "
-            f"of length {float(lengths.max()):.3g}"
+            f"of length {float(restored(lengths, powers).max()):.3g}"
         )
     return J
