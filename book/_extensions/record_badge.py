@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from docutils import nodes
-from paper_record import name_of, warn
+from paper_record import telling_name, warn
 from record_display import Display, Place, pages_of
 from record_map import neighbours
 from record_nodes import Nodes, certified, group, layer_status, number, paragraph, pills, text
@@ -56,5 +56,5 @@ class Verified(Display):
         if values:
             children.append(paragraph(values, "verified-values"))
         children += neighbours(place, statement)
-        label = f"Verification of {name_of(place.items[statement])}"
+        label = f"Verification of {telling_name(place.items[statement])}"
         return [group("", *children, classes=["verified"], role="group", label=label)]

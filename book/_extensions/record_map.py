@@ -220,7 +220,7 @@ def neighbours(place: Place, statement: str) -> Nodes:
         for other in group:
             result += [
                 nodes.Text(", ") if result else nodes.Text(""),
-                place.link_to_statement(other),
+                place.link_to_statement(other, telling=True),
             ]
         return result
 

@@ -67,7 +67,8 @@ class VerificationTable(Display):
         if (statement, "assumptions") in parsed:
             ground = [nodes.Text("Assumes "), *parsed[statement, "assumptions"], nodes.Text(". ")]
         for k, other in enumerate(item.get("uses", [])):
-            ground += [nodes.Text("; " if k else "Uses "), place.link_to_statement(other)]
+            link = place.link_to_statement(other, telling=True)
+            ground += [nodes.Text("; " if k else "Uses "), link]
         if item.get("uses"):
             ground.append(nodes.Text("."))
         claim = paragraph(parsed[statement, "claim"], "item-claim")
