@@ -52,6 +52,8 @@ def image_distance(stored: bytes, fresh: bytes) -> float:
 
     Both are laid on white and on black, so that a change shows whatever the page's colour is.
     """
+    if stored == fresh:
+        return 0.0
     one, two = (Image.open(io.BytesIO(png)).convert("RGBA") for png in (stored, fresh))
     if one.size != two.size:
         return float("inf")
