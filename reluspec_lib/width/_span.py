@@ -131,7 +131,7 @@ def remainder_bound(d: int, m: int, probability: float = 0.95) -> float:
     left = max(trace - float(traces.sum()), 0.0)
 
     def bound(theta: float) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore"):
             h = float(np.expm1(-d / 2 * math.log1p(-theta * missing / m))) / trace
             total = float(multiplicities @ np.expm1(m * np.log1p(eigenvalues * h)))
             # Every eigenvalue beyond the last one counted is below it.
@@ -239,7 +239,6 @@ def check_probability(value: float) -> float:
 def _least(function: Callable[[float], float], largest: float) -> float:
     """Return about the least value of a function on (0, largest), each value a valid bound."""
     lower, upper = math.log(largest) - _RANGE, math.log(largest) - 1e-6
-    values = [math.inf]
     for _ in range(3):
         exponents = np.linspace(lower, upper, _TRIALS)
         values = [function(math.exp(exponent)) for exponent in exponents]
