@@ -32,6 +32,10 @@ def weights(m=M, seed=5):
     return rng(seed).standard_normal((D, m)) / math.sqrt(m)
 
 
+def whole(message):
+    return f"^{re.escape(message)}$"
+
+
 def scaled(z):
     return z * math.sqrt(z.shape[1] / (z**2).sum(axis=1).mean())
 
@@ -129,7 +133,51 @@ def test_group_3_is_left_out_where_it_has_more_vectors_than_rows():
         one.ridge(5, 0.1)
 
 
+@pytest.mark.parametrize("n, m", [(14, 50), (13, 50), (50, 14), (50, 13)])
+def test_group_3_needs_as_many_rows_and_units_as_there_are_vectors(n, m):
+    one = inputs.diagnose(rng().standard_normal((n, 4)), m, 1).raw
+    there = min(n, m) == 14
+    assert list(one.angles) == ["norm", "coordinates", "group 3"][: 3 if there else 2]
+    assert math.isnan(one.shares["group 3"]) != there
+    assert math.isnan(one.residuals["group 3"]) != there
+    assert not math.isnan(one.residuals["coordinates"])
+    assert one.rates.shape == (14 if there else 5,)
+
+
+def test_rows_that_come_twice_have_no_angles_of_their_own():
+    x = np.repeat(rng(6).standard_normal((6, D)), 2, axis=0)
+    one = inputs.diagnose(x, M, 5, responses(x), times=[1.0, 5.0]).raw
+    # Six functions are left on the data, fewer than the nine of all groups, more than the four.
+    assert list(one.angles) == ["norm", "coordinates"]
+    other = inputs.diagnose(x[::2], M, 5, responses(x)[::2], times=[1.0, 5.0]).raw
+    np.testing.assert_allclose(one.eigenvalues[:6], other.eigenvalues, rtol=1e-9)
+    np.testing.assert_allclose(one.eigenvalues[6:], 0, atol=1e-14)
+    np.testing.assert_allclose(one.curves.network, other.curves.network, rtol=1e-9)
+    for name in one.angles:
+        np.testing.assert_allclose(one.angles[name], other.angles[name], rtol=1e-7)
+
+
 # --- learning
+
+
+@pytest.mark.parametrize("n", [9, 10])
+def test_noise_needs_more_rows_than_functions(n):
+    x = table(n)
+    one = inputs.diagnose(x, M, 5, responses(x)).raw
+    assert (one.noise is None) == (one.signal is None) == (n == 9)
+    if n == 9:
+        message = (
+            "ridge needs responses and more rows than functions: give y to diagnose, with n > 9 "
+            "rows, got 9"
+        )
+        with pytest.raises(ValueError, match=whole(message)):
+            one.ridge(5, 0.1)
+
+
+def test_the_times_are_from_before_the_norm_to_after_group_3():
+    times = inputs.diagnose(table(20), M, 5, table(20)[:, 0]).raw.curves.times
+    norm, _, third = (harmonics.eigenvalue(D, k) for k in range(3))
+    np.testing.assert_allclose(times, np.geomspace(0.05 / norm, 5 / third, 60), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n, m", [(200, 60), (50, 60)])
@@ -275,12 +323,37 @@ def test_table_records_and_advice():
     records = found.records()
     assert [record["view"] for record in records] == ["raw", "centred", "whitened"]
     assert records[0]["offset"] == found.raw.offset
-    text = found.table()
-    assert text.startswith("200 rows, 3 columns, 60 units\nview")
-    assert f"offset{found.raw.offset:24.3g}{0:10}{0:10}\n" in text
-    assert text.endswith(found.advice()[-1])
-    assert found.advice()[0].startswith("centre: the mean alone")
-    assert found.advice()[1].startswith("whiten: 2 of 3 principal directions")
+    three = ("norm", "coordinates", "group 3")
+    for record, one in zip(records, found.views, strict=True):
+        assert record == {
+            "view": one.name,
+            "offset": one.offset,
+            "effective rank": one.effective_rank,
+            "kurtosis": one.kurtosis,
+            **{f"share {name}": one.shares[name] for name in (*three, "rest")},
+            **{f"overlap {name}": one.overlaps[name] for name in three},
+            **{f"residual {name}": one.residuals[name] for name in three},
+            "tilt": one.tilt,
+            "late": one.late,
+            "usable": one.name == "whitened",
+        }
+    lines = found.table().splitlines()
+    assert lines[:2] == [
+        "200 rows, 3 columns, 60 units",
+        "view                       raw   centred  whitened",
+    ]
+    assert f"offset{found.raw.offset:24.3g}{0:10}{0:10}" in lines
+    assert f"tilt{found.raw.tilt:26.3g}{found.centred.tilt:10.3g}" in lines[-6]
+    assert f"usable{'no':>24}{'no':>10}{'yes':>10}" == lines[-4]
+    assert [line[:20].rstrip() for line in lines[1:-3]] == list(records[0])
+    assert lines[-3:] == [f"- {line}" for line in found.advice()]
+    angle = inputs.mixing_angle(3, found.raw.offset)
+    assert found.advice() == [
+        f"centre: the mean alone turns the first eigenvector by {angle:.0f} degrees",
+        "whiten: 2 of 3 principal directions come after group 3",
+        "the groups can be used: whitened",
+    ]
+    assert found.ideal == tuple(harmonics.eigenvalue(3, k) for k in range(3))
     assert repr(found) == "<Diagnosis of 200 rows, 3 columns at 60 units>"
 
 
@@ -367,10 +440,6 @@ def test_the_figure_has_the_spectra_and_the_curves():
 
 
 # --- what is refused and what is not
-
-
-def whole(message):
-    return f"^{re.escape(message)}$"
 
 
 def with_smallest_variance(share):
@@ -461,6 +530,19 @@ def test_responses_come_from_frames_too():
             "y must be an array of real numbers, got ['a', 'b']",
         ),
         (lambda: check_responses([0, 0], 2), "y must not be 0 everywhere"),
+        (lambda: inputs.expected_shares(1, 1), "d must be an integer >= 2, got 1"),
+        (lambda: inputs.expected_shares(2, 0), "m must be an integer >= 1, got 0"),
+        (lambda: inputs.mixing_angle(0, 0.5), "d must be an integer >= 1, got 0"),
+        (lambda: inputs.mixing_angle(1, "0.5"), "offset must be a number from 0 to 1, got '0.5'"),
+        (lambda: inputs.diagnose(table(20), 0, 1), "m must be an integer >= 1, got 0"),
+        (
+            lambda: inputs.diagnose(table(20), 9, 1, times=[-1.0]),
+            "times must be numbers >= 0 in increasing order, got [-1.0]",
+        ),
+        (
+            lambda: inputs.diagnose(table(20), 9, 1).order("white"),
+            "name must be one of raw, centred, whitened, got 'white'",
+        ),
     ],
 )
 def test_messages_in_full(call, message):
