@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pikepdf
 import yaml
 from pikepdf import Array, Dictionary, Name
@@ -37,6 +38,9 @@ from tools.settings import HTML, shown
 __all__ = ["joined", "main", "offer", "print_book"]
 
 WIDTH = 627  # pixels of 1/96 inch between the margins that pdf.css sets
+# Of a picture: bits of a colour's part, parts, and what each counts in one number.
+BITS, PARTS = 8, 3
+PLACES = np.array([2**16, 2**8, 1])
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 FILL = """([first, pages]) => {
@@ -142,6 +146,7 @@ def joined(
                 lead_inside(page.obj)
             tags.take(file, [page.obj for page in new])
     share_glyphs(book)
+    index_colours(book)
     book.Root.Dests = book.make_indirect(places)
     book.Root.Lang = pikepdf.String("en")
     book.Root.ViewerPreferences = Dictionary(DisplayDocTitle=True)
@@ -175,6 +180,23 @@ def share_glyphs(book: pikepdf.Pdf) -> None:
         if isinstance(font, Dictionary) and font.get("/Subtype") == "/Type3":
             for name, glyph in font.CharProcs.items():
                 font.CharProcs[name] = known.setdefault(glyph.read_raw_bytes(), glyph)
+
+
+def index_colours(book: pikepdf.Pdf) -> None:
+    """Store pictures of few colours as the numbers of their colours, a third of the room."""
+    for picture in book.objects:
+        if not isinstance(picture, pikepdf.Stream) or picture.get("/Subtype") != "/Image":
+            continue
+        space = picture.get("/ColorSpace")
+        rgb = isinstance(space, Array) and space[0] == "/ICCBased" and space[1].N == PARTS
+        if not rgb or picture.BitsPerComponent != BITS or "/Decode" in picture:
+            continue
+        pixels = np.frombuffer(picture.read_bytes(), np.uint8).reshape(-1, PARTS)
+        colours, which = np.unique(pixels @ PLACES, return_inverse=True)
+        if len(colours) <= 2**BITS:
+            table = (colours[:, None] // PLACES % 2**BITS).astype(np.uint8).tobytes()
+            picture.ColorSpace = Array([Name.Indexed, space, len(colours) - 1, table])
+            picture.write(which.astype(np.uint8).tobytes())
 
 
 def lead_inside(page: Any) -> None:

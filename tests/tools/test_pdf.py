@@ -3,6 +3,7 @@
 import re
 import sys
 
+import numpy as np
 import pikepdf
 import pytest
 from bs4 import BeautifulSoup
@@ -191,6 +192,26 @@ def test_fonts_share_the_glyphs_that_are_alike():
         assert first["/a"].objgen == second["/a"].objgen
         for font, glyphs in zip((first, second), drawn, strict=True):
             assert {name: glyph.read_bytes() for name, glyph in font.items()} == glyphs
+
+
+@pytest.mark.parametrize(
+    ("shades", "stored"), [(3, "/Indexed"), (256, "/Indexed"), (400, "/ICCBased")]
+)
+def test_pictures_of_few_colours_keep_their_pixels_in_less_room(shades, stored):
+    shade = np.arange(400).reshape(20, 20) % shades
+    pixels = np.stack([shade // 2, 200 - shade // 2, shade % 7], axis=-1).astype(np.uint8)
+    with pikepdf.new() as file:
+        space = pikepdf.Array([pikepdf.Name.ICCBased, file.make_stream(b"profile", N=3)])
+        picture = file.make_stream(pixels.tobytes(), Subtype=pikepdf.Name.Image, Width=20)
+        picture.Height, picture.BitsPerComponent, picture.ColorSpace = 20, 8, space
+        pdf.index_colours(file)
+        assert picture.ColorSpace[0] == stored
+        shown = np.frombuffer(picture.read_bytes(), dtype=np.uint8)
+        if stored == "/Indexed":
+            table = np.frombuffer(bytes(picture.ColorSpace[3]), dtype=np.uint8).reshape(-1, 3)
+            assert len(table) == picture.ColorSpace[2] + 1
+            shown = table[shown]
+        np.testing.assert_array_equal(shown.reshape(20, 20, 3), pixels)
 
 
 def blank(file):
