@@ -12,6 +12,7 @@ from reluspec_lib.width._terms import Term
 
 each_group = pytest.mark.parametrize("group", groups.ALL, ids=lambda group: group.name)
 OWN = groups.Quadratic("own", [[[1.0, 0.4, 0.0], [0.4, -0.3, 0.2], [0.0, 0.2, 0.5]]])
+LONG = groups.Linear("long", [[3.0]])
 FLAT = groups.Quadratic("flat", [np.diag([2.0, -1.0, -1.0])])
 
 
@@ -149,7 +150,7 @@ def test_width_for_one_input_keeps_its_promise_at_every_input(group, error, prob
     assert practical <= width <= 6 * practical + 6
 
 
-@pytest.mark.parametrize("group, d", [(COORDINATE, 1), (OWN, 3), (FLAT, 3)], ids=repr)
+@pytest.mark.parametrize("group, d", [(COORDINATE, 1), (LONG, 1), (OWN, 3), (FLAT, 3)], ids=repr)
 @pytest.mark.parametrize("error", [0.01, 0.25, 20.0])
 def test_width_for_one_input_by_the_constants_for_all_inputs(group, d, error):
     term = Term.of(group.form(d))
