@@ -151,7 +151,7 @@ def test_eigenvalues_decay_like_the_stated_power_of_the_degree(d):
 
 @pytest.mark.parametrize("d", [2, 3, 10, 50])
 def test_shares_add_up_the_eigenvalues_with_their_multiplicities(d):
-    for kmax in (0, 1, 2, 3, 4, 12):
+    for kmax in (0, 1, 2, 3, 4, 5, 12):
         terms = (harmonics.dimension(d, k) * harmonics.eigenvalue(d, k) for k in range(kmax + 1))
         assert harmonics.share(d, kmax) == pytest.approx(2 / d * sum(terms), rel=1e-13)
 
@@ -171,6 +171,15 @@ def test_shares_stay_finite_where_dimensions_overflow():
     assert 0.977 < harmonics.share(10_000, 400) < 1
 
 
+@pytest.mark.parametrize("d", [2, 3, 10, 50])
+def test_even_degrees_have_these_eigenvalues_and_shares_of_the_trace(d):
+    values, traces = harmonics.even_degrees(d, 6)
+    exact = np.array([harmonics.eigenvalue(d, k) for k in range(2, 13, 2)])
+    sizes = [harmonics.dimension(d, k) for k in range(2, 13, 2)]
+    np.testing.assert_allclose(values, exact, rtol=1e-13)
+    np.testing.assert_allclose(traces, sizes * exact, rtol=1e-13)
+
+
 # --- any activation
 
 
@@ -182,7 +191,16 @@ def test_quadrature_gives_the_coefficients_of_the_relu(d):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-14)
 
 
-@pytest.mark.parametrize("d", [2, 3, 8])
+@pytest.mark.parametrize("slope", [0.0, 0.25, -1.0])
+def test_on_two_points_quadrature_is_a_mean_of_two_values(slope):
+    def leaky(t):
+        return np.where(t > 0, t, slope * t)
+
+    expected = [(1 - slope) / 2, (1 + slope) / 2]
+    assert [harmonics.funk_hecke(leaky, 1, k) for k in (0, 1)] == expected
+
+
+@pytest.mark.parametrize("d", [2, 3, 8, 10**6])
 def test_quadrature_gives_the_coefficients_of_the_step(d):
     found = [harmonics.funk_hecke(lambda t: t > 0, d, k) for k in range(6)]
     c_d = sphere.relu_mean(d)
@@ -233,6 +251,7 @@ def test_quadrature_gives_smooth_functions_their_coefficients(d):
         (lambda: harmonics.relu_coefficient(2.5, 0), r"^d must be an integer >= 1, got 2.5"),
         (lambda: harmonics.relu_coefficient(1, 2), r"^k must be 0 or 1 at d = 1"),
         (lambda: harmonics.eigenvalue(3, "2"), r"^k must be an integer >= 0, got '2'"),
+        (lambda: harmonics.share(0, 2), r"^d must be an integer >= 1, got 0"),
         (lambda: harmonics.share(3, -1), r"^kmax must be an integer >= 0, got -1"),
         (lambda: harmonics.funk_hecke(lambda t: t / 0, 3, 1), r"^s must return finite numbers"),
         (lambda: harmonics.funk_hecke(lambda t: 1.0, 3, 1), r"^s must return finite .* shape \(\)"),

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import reluspec_lib
 from helpers import rng, run_python, with_peak
 from reluspec_lib import (
     StreamedWeights,
@@ -23,21 +22,6 @@ from reluspec_lib import (
 )
 
 ROWS, COLUMNS = _tiles.ROWS, _tiles.COLUMNS
-
-
-def test_the_package_offers_the_network_at_its_top():
-    assert reluspec_lib.forward is network.forward
-    assert set(network.__all__) <= set(reluspec_lib.__all__)
-    assert all(hasattr(reluspec_lib, name) for name in reluspec_lib.__all__)
-
-
-def test_the_package_is_imported_without_what_few_need():
-    program = "import sys, reluspec_lib\nfrom reluspec_lib import {}\nprint(*sys.modules)"
-    loaded = {*run_python(program.format("groups, harmonics, ledger, network, sphere")).split()}
-    unwanted = {"scipy.interpolate", "sympy", "matplotlib", "flint", "sklearn", "distributed"}
-    assert not unwanted & loaded
-    rooms = {f"reluspec_lib.{room}" for room in reluspec_lib._ROOMS}
-    assert not rooms & loaded
 
 
 @pytest.mark.parametrize("columns", [0, 1.5, "0", [0.0], [[0]], [True]])

@@ -51,6 +51,17 @@ def test_the_limit_is_set_by_the_first_caller_and_restored_by_the_last():
         assert blas() == before
 
 
+def test_a_context_of_one_thread_for_loops_that_want_it():
+    with threadpool_limits(2, user_api="blas"):
+        before = blas()
+        with _threads.single():
+            assert blas() == [1] * len(before)
+        for wanted, limits in ((True, [1] * len(before)), (False, before)):
+            with _threads.single(wanted):
+                assert blas() == limits
+            assert blas() == before
+
+
 class Failed(Exception):
     pass
 
@@ -149,24 +160,35 @@ def test_a_limit_set_in_another_thread_counts_too():
 
 
 class OfThreads:
-    """A controller of a BLAS whose limits belong to the thread that sets them."""
+    """A controller that limits BLAS and nothing else, each thread for itself."""
+
+    layer = "openmp"
 
     def __init__(self):
         self.here = threading.local()
 
     def info(self):
-        return [{"threading_layer": "openmp"}, {"user_api": "openmp"}]
+        return [{"threading_layer": self.layer}, {"user_api": "openmp"}]
 
     def count(self):
         return getattr(self.here, "count", 8)
 
-    def limit(self, limits, user_api):
+    def limit(self, limits, user_api=None):
         assert user_api == "blas"
         limiter = type("Limiter", (), {})()
         before = self.count()
         limiter.restore_original_limits = lambda: setattr(self.here, "count", before)
         self.here.count = limits
         return limiter
+
+
+def test_libraries_other_than_blas_keep_their_threads(monkeypatch):
+    controller, one = OfThreads(), _threads._OneBlasThread()
+    controller.layer = "pthreads"
+    monkeypatch.setattr(_threads, "ThreadpoolController", lambda: controller)
+    with one:  # limits that do not say that they are for BLAS are refused
+        assert controller.count() == 1
+    assert controller.count() == 8
 
 
 def test_limits_of_threads_are_set_and_restored_by_each(monkeypatch):

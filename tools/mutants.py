@@ -50,7 +50,7 @@ COPIED = (PACKAGE, "tests", "tools", "benchmarks", "book", "conftest.py", "pypro
 
 # The unit tests of each module, where they are not tests/<room>/test_<module>.py.
 TESTS = {
-    "__init__": ["test_network"],
+    "__init__": ["test_names"],
     "_check": ["test_check", "test_ledger"],
     "_forms": ["test_groups"],
     "_own": ["test_groups"],
