@@ -107,10 +107,11 @@ def test_a_view_against_plain_numpy(n, m, name):
     assert one.late == (np.linalg.eigvalsh(z.T @ z / n) < 4 * harmonics.eigenvalue(D, 2)).sum()
 
 
-def test_blocks_of_rows_add_up(monkeypatch):
+@pytest.mark.parametrize("entries", [7 * M, 1])
+def test_blocks_of_rows_add_up(monkeypatch, entries):
     x = table()
     whole = inputs.diagnose(x, M, 5, responses(x))
-    monkeypatch.setattr("reluspec_lib.beyond._view._ENTRIES", 7 * M)
+    monkeypatch.setattr("reluspec_lib.beyond._view._ENTRIES", entries)
     parts = inputs.diagnose(x, M, 5, responses(x))
     for one, two in zip(whole.views, parts.views, strict=True):
         np.testing.assert_allclose(one.eigenvalues, two.eigenvalues, atol=1e-11)
@@ -172,6 +173,19 @@ def test_noise_needs_more_rows_than_functions(n):
         )
         with pytest.raises(ValueError, match=whole(message)):
             one.ridge(5, 0.1)
+
+
+def test_noise_needs_as_many_units_as_functions():
+    x = table(50)
+    one = inputs.diagnose(x[:, :2], 4, 5, responses(x)).raw
+    assert (one.noise, one.signal) == (None, None)
+
+
+@pytest.mark.parametrize("share, late", [(1.1, 0), (0.9, 2)])
+def test_directions_that_come_after_group_3_are_counted(share, late):
+    low = 4 * share * harmonics.eigenvalue(D, 2)
+    x = scipy.linalg.hadamard(8)[:, 1:4] * np.sqrt([D - 2 * low, low, low])
+    assert inputs.diagnose(x, M, 5).raw.late == late
 
 
 def test_the_times_are_from_before_the_norm_to_after_group_3():
