@@ -1,5 +1,6 @@
 """Any activation: coefficients, eigenvalues, limits and second moments from independent routes."""
 
+import functools
 import itertools
 import math
 import re
@@ -11,6 +12,7 @@ from scipy import integrate, special, stats
 
 from helpers import rng
 from reluspec_lib import activations, fisher, groups, harmonics, sample_weights
+from reluspec_lib.beyond import _radial
 
 CLIP = activations.Activation(lambda t: np.clip(t, -1, 1), kinks=(-1, 1), name="clip")
 ELU = activations.Activation(lambda t: np.where(t > 0, t, np.expm1(np.minimum(t, 0))), name="elu")
@@ -32,6 +34,32 @@ def polar(power, rho, sign=1.0):
             lambda t: (mp.cos(t) * mp.cos(t - theta)) ** power, [theta - mp.pi / 2, mp.pi / 2]
         )
         return float(part * 2**power * mp.gamma(power + 1) / (2 * mp.pi))
+
+
+# --- activations
+
+
+def test_names_and_kinks():
+    plain = activations.Activation(np.tanh, kinks=[2, -1, 2.0])
+    assert plain.kinks == (-1.0, 2.0)
+    assert plain.name == "activation"
+    assert repr(plain) == "<activation 'activation'>"
+    assert (activations.gelu.kinks, activations.relu.kinks) == ((), (0.0,))
+    assert activations.named(np.arctan).name == "arctan"
+    assert activations.named(functools.partial(np.power, 2)).name == "activation"
+    assert activations.named(plain) is plain
+    names = [activations.leaky(-0.25).name, *(activations.relu_power(p).name for p in (1, 2.5))]
+    assert names == ["leaky(-0.25)", "relu", "relu^2.5"]
+
+
+@pytest.mark.parametrize("power", [0, 1, 2.5, 20])
+@pytest.mark.parametrize("even, odd", [(0.3, 0.3), (0.3, -0.2), (0, 2), (1.5, 0)])
+def test_values_of_homogeneous_activations(even, odd, power):
+    act = activations.Homogeneous(even, odd, power, "one")
+    t = np.array([[-2.0, -0.5], [0.25, 3.0]])
+    expected = np.abs(t) ** power * np.where(t > 0, even + odd, even - odd)
+    np.testing.assert_allclose(act(t), expected, rtol=1e-14, atol=1e-15)
+    assert (act.even, act.odd, act.power) == (even, odd, power)
 
 
 # --- coefficients and eigenvalues
@@ -127,6 +155,30 @@ def test_an_odd_part_of_one_half_t_has_one_eigenvalue(activation, d, scale):
     np.testing.assert_allclose(found, [scale**2 / 4, 0, 0], rtol=1e-12, atol=1e-25)
     if d > 1:
         assert activations.eigenvalue(activation, d, 3, scale=scale) == 0
+
+
+@pytest.mark.parametrize("power, fourth", [(1, 3.0), (2, 15.0)])
+def test_the_ladder_of_a_homogeneous_activation_has_one_rung(power, fourth):
+    act = activations.relu_power(power)
+    found = activations.ladder(act, 3, 1, 3, scale=0.5)
+    # E t^(2 power) of the length t in three dimensions.
+    value = activations.coefficient(act, 3, 1) * 0.5**power * fourth
+    np.testing.assert_allclose(found.radial, [value, 0, 0], rtol=1e-12)
+    np.testing.assert_allclose(found.eigenvalues, [value**2, 0, 0], rtol=1e-12)
+    assert 0 < found.error < 1e-13
+    r = np.array([[0.5, 1.0], [2.0, 4.0]])
+    expected = np.zeros((3, 2, 2))
+    expected[0] = r**power / math.sqrt(fourth)
+    np.testing.assert_allclose(found.functions(r), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("order, t", [(3.5, 2.0), (30.0, 1e-10), (200.0, 1e-3), (400.0, 100.0)])
+def test_bessel_functions_that_overflow_by_their_logarithm(order, t):
+    with mp.workdps(30):
+        expected = float(mp.log(mp.besselk(order, t)))
+    found = _radial._log_bessel(order, np.array([t]))[0]
+    # Debye's expansion leaves out the fourth power of 1/order.
+    assert abs(found - expected) < 0.01 / order**4 + 4e-15 * abs(expected)
 
 
 def test_a_large_scale_makes_a_gelu_a_relu():
@@ -237,6 +289,18 @@ def test_long_columns_that_are_nearly_parallel(name, a, b, rho):
 def test_second_moments_of_relu_powers(power, rho):
     found = float(activations.kernel(activations.relu_power(power), 2.0, 0.5, rho))
     assert found == pytest.approx(polar(power, rho), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 2, 3])
+@pytest.mark.parametrize("even, odd", [(1, 0), (0, 1), (0.75, -0.5)])
+def test_second_moments_of_homogeneous_activations_are_sums_over_signs(even, odd, power):
+    rho, act = -0.35, activations.Homogeneous(even, odd, power, "one")
+    same, mixed = polar(power, rho), polar(power, rho, -1)
+    expected = 2 * even**2 * (same + mixed) + 2 * odd**2 * (same - mixed)
+    found = activations.kernel(act, [2.0, 2.0], [0.25, 1.5], rho)
+    np.testing.assert_allclose(found, expected * np.array([0.5, 3.0]) ** power, rtol=1e-12)
+    W = np.array([[2.0, 1.5 * rho], [0.0, 1.5 * math.sqrt(1 - rho**2)]])
+    assert fisher.matrix(W, activation=act)[0, 1] == pytest.approx(found[1], rel=1e-12)
 
 
 @pytest.mark.parametrize("slope", [-1, 0.0, 0.3, 2])

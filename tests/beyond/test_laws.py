@@ -256,6 +256,25 @@ def test_wrong_spheres_are_refused(arguments):
         laws.turning(*arguments)
 
 
+def test_rounding_of_a_covariance_is_forgiven():
+    # As much as 1e-10 of the largest entry.
+    limit = 4e-10
+    for part, allowed in ((0.9, True), (1.1, False)):
+        asymmetric = np.array([[4.0, 1.0], [1.0 + part * limit, 4.0]])
+        negative = np.diag([4.0, -part * limit])
+        if allowed:
+            assert laws.even_bound(asymmetric) == pytest.approx(5 * (1 - 2 / math.pi) / 4)
+            found = laws.matrix(np.eye(2), [1.0, 2.0], negative)
+            np.testing.assert_allclose(
+                found, laws.matrix(np.eye(2), [1.0, 2.0], np.diag([4.0, 0.0])), rtol=1e-12
+            )
+        else:
+            with pytest.raises(ValueError, match="covariance must be symmetric"):
+                laws.even_bound(asymmetric)
+            with pytest.raises(ValueError, match="covariance must have eigenvalues"):
+                laws.even_bound(negative)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
