@@ -133,6 +133,10 @@ def test_shares_where_multiplicities_overflow():
     assert 0.99 < found[:40].sum() < 1
 
 
+def test_there_is_a_share_for_every_degree_asked_for():
+    assert [len(depth.shares(10, 2, *kmax)) for kmax in ((), (0,), (1,), (17,))] == [3, 1, 2, 18]
+
+
 @pytest.mark.parametrize("layers", [2, 3, 4])
 def test_odd_degrees_against_even_ones(layers):
     c, t = 1.0, 0.0
@@ -201,6 +205,17 @@ def test_outputs_are_those_of_the_layers_one_after_another(widths, n):
     np.testing.assert_allclose(depth.forward(x[0], W, V[:, 0]), h[0] @ V[:, 0], rtol=1e-10)
     single = depth.forward(x.astype(np.float32), [w.astype(np.float32) for w in W], V)
     assert single.dtype == np.float64
+
+
+@pytest.mark.parametrize("single", [(True, True, True), (False, True, True), (True, False, True)])
+def test_single_precision_is_kept_where_all_is_single(single):
+    kinds = [np.float32 if one else np.float64 for one in single]
+    W = depth.sample_weights(3, [4, 5], rng(6))
+    x, *W = (a.astype(kind) for a, kind in zip([np.ones((2, 3)), *W], kinds, strict=True))
+    found = depth.features(x, W)
+    assert found.dtype == (np.float32 if all(single) else np.float64)
+    expected = np.maximum(np.maximum(x @ W[0], 0) @ W[1], 0)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_one_layer_is_the_forward_pass_of_the_network():
