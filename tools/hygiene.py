@@ -27,7 +27,7 @@ __all__ = ["LEDGER", "RULES", "problems"]
 CODE_LINES = 25
 WORDS_PER_LINE = 4
 ALT_LENGTH = 20
-FILE_BYTES = 1_500_000
+FILE_BYTES = 2_000_000
 TAGS = {"hide-cell", "hide-input", "hide-output", "remove-cell", "remove-input"}
 HIDDEN = {"hide-cell", "hide-input"}
 

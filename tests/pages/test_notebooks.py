@@ -175,7 +175,7 @@ BROKEN = [
     ("normal_form", set_cell(0, "metadata", {"jp-collapsed": True}), "jp-collapsed"),
     ("normal_form", lambda nb: nb.metadata.update(language_info={"version": "3"}), "normal form"),
     ("normal_form", lambda nb: nb.metadata.language_info.pop("file_extension"), "normal form"),
-    ("small_file", with_source("y = '" + "0" * 1_500_000 + "'"), "bytes"),
+    ("small_file", with_source("y = '" + "0" * 2_000_000 + "'"), "bytes"),
     ("exercises_solved", set_markdown(":label: ex-one\n", ""), "has no :label:"),
     ("exercises_solved", set_markdown(SOLUTION, "So."), "no solution"),
     ("exercises_solved", set_cell(10, "metadata", {}), "is open"),
