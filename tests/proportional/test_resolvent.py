@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special
 
 from reluspec_lib import simulated_spectra
-from reluspec_lib.proportional import _quartic
+from reluspec_lib.proportional import _arguments, _quartic
 from reluspec_lib.proportional.resolvent import ConvergenceError, RandomFeatures, relu
 
 # Aspect ratios over the range that the issue of the proportional regime asks for.
@@ -503,10 +503,15 @@ def test_scaling_and_shifting_the_activation(bias):
     np.testing.assert_allclose(9 * moved.density(9 * x), plain.density(x), rtol=1e-9)
 
 
+def test_ratios_as_small_as_a_float_holds():
+    assert _arguments.check_layers(2, 1e-308, 1e-308) == (1e-308, 1e-308)
+
+
 def test_arguments_of_any_shape(model):
     z = np.array([[1 + 1j], [2 + 1j]])
     assert model.stieltjes(z).shape == (2, 1)
     assert model.stieltjes(1j).shape == ()
+    assert model.stieltjes(np.array([1j], object)) == model.stieltjes([1j])
     assert model.density([[0.5, 1.0]]).shape == (1, 2)
     assert model.cdf(1).shape == ()
     # What comes back is the caller's own.
@@ -818,6 +823,8 @@ def test_a_centred_activation_has_no_outlier():
         ((relu, 1, math.nan), r"^psi must be a positive number, got nan$"),
         ((relu, 1, "2"), r"^psi must be a positive number, got '2'$"),
         ((relu, 1e-200, 1e200), r"^phi and psi must have a ratio that a float holds, got 1e-200"),
+        ((relu, 1e200, 1e-200), r"^phi and psi must have a ratio that a float holds, got 1e\+200"),
+        ((relu, 1e-300, 1e-309), r"^phi and psi must have a ratio that .* got 1e-300, 1e-309$"),
         ((relu, 1, 1e-310), r"^phi and psi must have a ratio that a float holds, got 1, 1e-310$"),
     ],
 )

@@ -1,0 +1,112 @@
+"""The quartic by itself: branch, accuracy and edges against many digits and closed forms."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from reluspec_lib.proportional._quartic import Quartic
+
+# zeta, noise, alpha, gamma: plain ones, both special cases, nearly these, and a factor that is
+# small with h.
+CASES = [
+    (0.7, 0.3, 1.25, 0.6),
+    (0.0, 1.0, 0.5, 2.0),
+    (1.0, 0.0, 2.0, 0.7),
+    (1 - 1e-9, 1e-9, 5.0, 3.0),
+    (0.01, 0.99, 0.1, 1.05),
+    (0.99, 0.01, 5.0, 0.5),
+    (1 - 1e-4, 1e-4, 0.05, 20.0),
+]
+
+
+def quartic(case):
+    return Quartic(*case, closed=False)
+
+
+def refined(case, z, q):
+    """Return s and h of the docstring at the root next to q, by Newton's method in many digits."""
+    zeta, noise, alpha, gamma, q = *map(mp.mpf, case), mp.mpc(complex(q))
+    z = mp.mpc(complex(z))
+    for _ in range(6):
+        D = 1 + alpha * zeta * q
+        h, slope = 1 - noise * q - zeta * q / D, -noise - zeta / D**2
+        factor = gamma * (1 - h) - 1
+        q -= (h * factor - z * q) / (slope * (factor - gamma * h) - z)
+    return q / h, h
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("height", [1.0, 1e-3, 1e-8, 1e-11, 1e-15])
+def test_the_branch_is_the_one_in_the_half_planes_in_many_digits(case, height):
+    equations = quartic(case)
+    top = equations.intervals(1e3)[-1, 1]
+    z = top * np.array([1e-9, 0.03, 0.9, 1.3, 1e8]) * (1 + 1j * height)
+    s, h, residual, steps = equations.solve(z)
+    assert (residual < 1e-13).all()
+    assert (steps.dtype, steps.tolist()) == (np.int64, [0] * len(z))
+    with mp.workdps(40):
+        exact = [refined(case, *each) for each in zip(z, s * h, strict=True)]
+        assert all(one.imag > 0 > other.imag for one, other in exact)
+    np.testing.assert_allclose(s, [complex(one) for one, _ in exact], rtol=1e-11)
+    np.testing.assert_allclose(h, [complex(other) for _, other in exact], rtol=1e-11)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_density_at_the_axis_in_many_digits(case):
+    equations = quartic(case)
+    for lower, upper in equations.intervals(1e3):
+        x = lower + (upper - lower) * np.array([1e-3, 0.7, 0.999])
+        s, h, _, _ = equations.solve(x * (1 + 1e-14j))
+        with mp.workdps(40):
+            exact = [refined(case, *each)[1].imag for each in zip(x, s * h, strict=True)]
+        expected = np.array([float(-depth) for depth in exact]) / (math.pi * x)
+        np.testing.assert_allclose(equations.density(x), expected, rtol=1e-9)
+        outside = np.array([lower * (1 - 1e-4), upper * (1 + 1e-4)])
+        assert equations.density(outside).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_edges_are_where_a_pair_of_roots_meets(case):
+    equations = quartic(case)
+    zeta, noise, alpha, gamma = map(mp.mpf, case)
+
+    def place(q):
+        h = 1 - noise * q - zeta * q / (1 + alpha * zeta * q)
+        return h * (gamma * (1 - h) - 1) / q
+
+    for edge in equations.intervals(1e3).ravel():
+        # The pair next to the edge; its middle is next to the double root.
+        roots = equations.roots(np.array([edge]))[0]
+        gaps = np.abs(roots[:, None] / roots - 1) + 1e300 * np.eye(len(roots))
+        one, other = np.unravel_index(gaps.argmin(), gaps.shape)
+        with mp.workdps(40):
+            start = mp.mpf(float(roots[[one, other]].real.mean()))
+            double = mp.findroot(lambda q: mp.diff(place, q), start)
+            assert edge == pytest.approx(float(place(double)), rel=1e-13)
+
+
+def test_the_residual_is_the_error_of_either_equation_relative_to_its_terms():
+    zeta, noise, alpha, gamma = case = (0.7, 0.3, 1.25, 0.6)
+    equations, z = quartic(case), 0.5 + 0.25j
+    for q in (-0.4 + 2.0j, 1.7 + 0.05j):
+        D = 1 + alpha * zeta * q
+        h = 1 - noise * q - zeta * q / D
+        terms = 1 + abs(noise * q) + abs(zeta * q / D)
+        small = abs(h) < 0.1
+        taken = z * q / (gamma * (1 - h) - 1) if small else h
+        factor = gamma * (1 - taken) - 1
+        expected = abs(taken * factor - z * q) / (terms * abs(factor - gamma * taken) + abs(z * q))
+        expected = max(expected, abs(taken - h) / terms)
+        found, residual = equations._h_and_residual(np.array([[z]]), np.array([[q]]))
+        assert small == (q.imag < 1)
+        assert found[0, 0] == pytest.approx(taken, rel=1e-14)
+        assert residual[0, 0] == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_edge_that_is_zero_to_rounding_is_zero(side):
+    # Marchenko and Pastur: the lower edge is about 1e-27, which is no gap that can be seen.
+    equations = Quartic(0.0, 1.0, 0.5, 1 + side * 1e-13, closed=False)
+    np.testing.assert_allclose(equations.intervals(5.0), [[0, 4]], rtol=1e-12)
