@@ -211,6 +211,8 @@ def test_the_papers_groups_made_from_their_forms_have_the_same_fluctuations(grou
     assert found == pytest.approx(fluctuations.expected_mae(group, d, 9, column=last), rel=1e-12)
     spread = fluctuations.mae_spread(group, x, 9, last)
     assert fluctuations.mae_spread(copy, x, 9) == pytest.approx(spread, rel=1e-10)
+    draws = fluctuations.sample_mae(group, x, 9, 3, 1, column=last)
+    np.testing.assert_allclose(fluctuations.sample_mae(copy, x, 9, 3, 1), draws, rtol=1e-6)
 
 
 def test_one_covariance_needs_no_matrix_of_the_size_of_a_form():
@@ -346,6 +348,19 @@ def test_draws_go_through_the_symmetric_root():
 
 
 @each_group
+def test_draws_at_inputs_of_one_direction_are_multiples_of_one_normal(group):
+    x = np.outer([1.0, 2.0, 0.5, 4.0, 3.0], [0.3, -1.0, 2.0])
+    s = np.sqrt(group.variance(x, [0])[:, 0])
+    normal = s @ rng(3).standard_normal((5, 20)) / np.linalg.norm(s)
+    expected = s.mean() * np.abs(normal) / math.sqrt(7)
+    found = fluctuations.sample_mae(group, x, 7, 20, 3)
+    # Eigenvalues that are 0 but for rounding would be noise of 1e-8.
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    spread = math.sqrt((1 - 2 / math.pi) / 7) * s.mean()
+    assert fluctuations.mae_spread(group, x, 7) == pytest.approx(spread)
+
+
+@each_group
 def test_draws_do_not_depend_on_the_basis_of_an_eigenspace(group, monkeypatch):
     x = rng().standard_normal((15, 5))
     x = np.vstack([x, -x])
@@ -417,6 +432,9 @@ X = np.ones((2, 3))
         ),
         (lambda: fluctuations.mae_spread(NORM, X, 2.5), r"m must be an integer >= 1, got 2.5"),
         (lambda: fluctuations.mae_spread(NORM, X, 2, 3), r"column must be below 1, the number"),
+        (lambda: fluctuations.mae_spread(NORM, X[0], 2), r"x must have shape \(n, d\), got"),
+        (lambda: fluctuations.sample_mae(NORM, X[0], 2, 2, 1), r"x must have shape \(n, d\), got"),
+        (lambda: fluctuations.sample_mae(NORM, X, 0, 2, 1), r"m must be an integer >= 1, got 0"),
         (lambda: fluctuations.sample_mae(NORM, X, 2, 0, rng()), r"draws must be an integer >= 1"),
         (
             lambda: fluctuations.sample_mae(NORM, X, 2, 2, None),
