@@ -905,6 +905,23 @@ def test_own_forms_are_copied():
     np.testing.assert_array_equal(group.limit(np.ones(3)), before)
 
 
+def test_forms_are_symmetric_up_to_rounding_whatever_their_size():
+    bent = [[1.0, 2], [3, 4]]
+    message = r"^forms must be symmetric, got form 1 with 2\.0 at \(0, 1\) and 3\.0 at \(1, 0\)$"
+    for size in (1e-15, 1.0, 1e15):  # of another form, which does not count
+        with pytest.raises(ValueError, match=message):
+            Quadratic("a", [size * np.eye(2), bent])
+    for scale in (1e-100, 1e-9, 1.0, 1e9, 1e100):
+        rounded = scale * np.array([[[1.0, 2 + 1e-13], [2, 3]]])
+        dense = Quadratic("a", rounded).form(2).dense()
+        np.testing.assert_array_equal(dense, dense.T)
+        np.testing.assert_allclose(dense, rounded[0], rtol=1e-13)
+
+
+def test_zeros_of_either_sign_make_the_same_group():
+    assert Linear("a", [[-0.0, 1.0]]) == Linear("a", [[0.0, 1.0]])
+
+
 @each_own
 def test_own_groups_take_columns_types_and_sizes_as_the_papers_do(kind, forms):
     group, W, x = kind("mine", forms(4, 1)), rng().normal(size=(4, 9)), rng().normal(size=(5, 4))

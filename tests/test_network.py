@@ -192,6 +192,12 @@ def test_arguments_are_not_modified():
         np.testing.assert_array_equal(array, copy)
 
 
+def test_features_are_held_once():
+    x, W = rng().normal(size=(500, 2)), rng().normal(size=(2, 400))
+    X, peak = with_peak(lambda: features(x, W))
+    assert peak < 1.5 * X.nbytes
+
+
 def test_the_feature_matrix_is_never_held():
     n, m = 6000, 4000  # a feature matrix of 192 MB
     x, W, V = rng().normal(size=(n, 2)), rng().normal(size=(2, m)), rng().normal(size=(m, 3))
@@ -367,14 +373,49 @@ def test_activations_that_are_constant_on_both_sides(name, at_zero, dtype):
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered in matmul")
-@pytest.mark.parametrize("sizes", [(1e200, 1e200), (-1e200, 1e200), (1e200, -1e200)])
-def test_a_sign_is_not_taken_of_what_overflows(sizes):
+@pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1)])
+@pytest.mark.parametrize("dtype, size", [(np.float64, 1e200), (np.float32, 1e30)])
+def test_a_sign_is_not_taken_of_what_overflows(signs, dtype, size):
     from reluspec_lib import activations
 
-    x, W = [[1.0, 1.0], [sizes[0], -sizes[0]]], np.full((2, 3), sizes[1])
+    message = "^activation must return finite numbers at all pre-activations x W$"
+    x = np.array([[1, 1], [signs[0] * size, -signs[0] * size]], dtype)
+    W = np.full((2, 3), signs[1] * size, dtype)
     for activation in (activations.step, activations.sign):
-        with pytest.raises(ValueError, match="activation must return finite numbers"):
-            forward(x, W, np.ones(3), activation=activation)
+        with pytest.raises(ValueError, match=message):
+            forward(x, W, np.ones(3, dtype), activation=activation)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sign_is_taken_where_large_weights_meet_small_inputs(sign):
+    from reluspec_lib import activations
+
+    W = sign * np.array([[1e-200], [1e200]])
+    assert forward([1e200, 1.0], W, [1.0], activation=activations.sign) == sign
+
+
+@pytest.mark.parametrize("name", ["leaky", "step", "sign", "tanh"])
+def test_generated_weights_with_other_activations(name, monkeypatch):
+    from reluspec_lib import activations
+
+    activation = activations.leaky(0.1) if name == "leaky" else activations.named(name)
+    monkeypatch.setattr(_weights, "_STREAM_ENTRIES", 30)  # several streams for a few units
+    W, x = StreamedWeights(3, 47, rng()), rng(2).normal(size=(5, 3))
+    V = groups.COORDINATE.eigenvectors(W.columns(0, 47))
+    expected = features(x, W.columns(0, 47), activation=activation) @ V
+    found = forward(x, W, groups.COORDINATE.eigenvectors, activation=activation)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_are_asked_in_the_type_of_the_arguments(dtype):
+    def activation(t):
+        assert t.dtype == dtype
+        return np.tanh(t)
+
+    x, W, V = (rng().normal(size=shape).astype(dtype) for shape in [(5, 3), (3, 7), 7])
+    assert forward(x, W, V, activation=activation).dtype == dtype
+    assert features(x, W, activation=activation).dtype == dtype
 
 
 @pytest.mark.parametrize("activation", [np.tanh, np.sign])
