@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluspec_lib import ledger as module
-from reluspec_lib.ledger import CheckFailed, Ledger
+from reluspec_lib.ledger import Check, CheckFailed, Ledger
 from reluspec_lib.record import stored
 
 d = sp.Symbol("d", positive=True)
@@ -52,6 +52,21 @@ def test_an_estimate_shows_two_digits_of_its_error(ledger):
     assert result == "2.0000 ± 0.0012 against 2.001, z = -0.8, 100 draws"
     result = ledger.simulation("mean", estimates(2000.0, 123.0), 2001.0, sensitivity=1).result
     assert result == "2000 ± 12 against 2001, z = -0.1, 100 draws"
+
+
+def test_stated_values_show_four_digits(ledger):
+    result = ledger.simulation("mean", estimates(1.23456, 0.0123), 1.23446).result
+    assert result == "1.2346 ± 0.0012 against 1.234, z = 0.1, 100 draws"
+    result = ledger.rate("decay", *decays(-1.23456, 0.01), -1.23456).result
+    assert result.endswith(" (95 % confidence) against -1.235")
+
+
+def test_a_check_records_what_it_found(ledger):
+    found = ledger.symbolic("constant", d + d, 2 * d, covers="eq-a")
+    expected = Check("S", "constant", "the difference simplifies to 0", "0", 0.0, ("eq-a",))
+    assert found == expected
+    found = ledger.simulation("mean", estimates(), 2.001234)
+    assert (found.z, found.draws, found.error) == (-1.23, 100, "0.00062")
 
 
 @pytest.mark.parametrize("statement", ["", None, 3, b"theorem"])
@@ -588,13 +603,24 @@ def test_a_rate_that_is_too_uncertain_fails(ledger):
         ((1, math.inf), np.ones((10, 2)), r"sizes must be a non-empty array of finite numbers"),
         ((1, 10), np.ones((10, 2)), r"errors must vary between draws"),
         ((10, 10), np.ones((10, 2)), r"sizes must be at least two different positive numbers"),
-        ((0, 10), np.ones((10, 2)), r"sizes must be at least two different positive numbers"),
+        (
+            (0, 10),
+            np.ones((10, 2)),
+            r"sizes must be at least two different positive numbers, got \[0.*10.*\]$",
+        ),
+        ((1, 10j), np.ones((10, 2)), r"sizes must be real numbers, got \(1, 10j\)$"),
         ((10,), np.ones((10, 1)), r"sizes must be at least two different positive numbers"),
     ],
 )
 def test_errors_that_give_no_rate_are_refused(ledger, sizes, errors, message):
     with pytest.raises(ValueError, match="^" + message):
         ledger.rate("decay", sizes, errors)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "-0.5", None])
+def test_an_exponent_that_is_no_number_is_refused(ledger, value):
+    with pytest.raises(ValueError, match=r"^exponent must be a finite number"):
+        ledger.rate("decay", *decays(), value)
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
@@ -636,6 +662,14 @@ def test_ledgers_are_equal_if_what_they_hold_is():
     assert repr(full_ledger()) == "<Ledger 'theorem-0-0': 4 checks>"
     assert repr(Ledger("a")) == "<Ledger 'a': 0 checks>"
     assert pickle.loads(pickle.dumps(full_ledger())) == copy.deepcopy(full_ledger())
+
+
+def test_a_ledger_shows_as_text_and_as_a_table():
+    ledger = full_ledger()
+    assert str(ledger) == stored.text(ledger)
+    bundle = ledger._repr_mimebundle_(include=None)
+    assert bundle == stored.bundle(ledger)
+    assert bundle["text/plain"].startswith("theorem-0-0: ")
 
 
 def test_names_of_what_is_stored_are_found_in_the_ledger_too():
