@@ -1,5 +1,6 @@
 """What the theory says of a data set, against plain numpy and the other modules."""
 
+import dataclasses
 import math
 import re
 import types
@@ -263,6 +264,7 @@ def test_expected_shares_from_limits_and_variances(d, m):
     for name, part in parts.items():
         assert shares[name] == pytest.approx(part, rel=1e-10)
     assert sum(shares.values()) == pytest.approx(1, rel=1e-12)
+    assert list(shares) == ["norm", "coordinates", "group 3", "rest"]
 
 
 def test_gaussian_data_have_the_spectrum_of_the_theory():
@@ -326,6 +328,32 @@ def test_the_order_is_that_of_the_rates():
     assert sorted(rates.values(), reverse=True) == [rates[name] for name in found.order("centred")]
     with pytest.raises(ValueError, match="name must be one of raw, centred, whitened, got 'white'"):
         found.order("white")
+
+
+def test_equal_rates_keep_the_order_of_the_groups():
+    found = inputs.diagnose(rng().standard_normal((30, 6)), 40, 1)
+    rates = np.tile([1.0, 2.0, 1.0], 9)
+    found = dataclasses.replace(found, raw=dataclasses.replace(found.raw, rates=rates))
+    assert found.order() == [*found.labels[1::3], *(np.delete(found.labels, np.s_[1::3]))]
+
+
+@pytest.mark.parametrize(
+    "overlaps, steps, expected",
+    [
+        ([0.9, 0.9], [2, 0.5], True),  # the limits themselves
+        ([0.89, 1], [1, 1], False),
+        ([1, 0.89], [1, 1], False),
+        ([1, 1], [1.9, 0.51], True),
+        ([1, 1], [2.1, 1], False),
+        ([1, 1], [1, 0.49], False),
+        ([], [1, 1], False),
+        ([1], [1, 1], False),
+    ],
+)
+def test_what_makes_the_groups_usable(overlaps, steps, expected):
+    named = dict(zip(["norm", "coordinates"], overlaps, strict=False))
+    one = types.SimpleNamespace(overlaps=named, d=2, eigenvalues=np.array([3, *steps, 3]) / 4)
+    assert inputs.usable(one) is expected
 
 
 # --- what is shown
