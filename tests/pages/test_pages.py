@@ -607,15 +607,15 @@ def test_search_index_holds_the_chapters():
 
 
 def test_sizes_stay_readable():
-    """Given the built book, no page is above 1.5 MB with its figures, nor all pages above 50 MB."""
+    """Given the built book, no page is above 1.5 MB with its figures, nor all pages above 30 MB."""
     for page in written_pages():
         images = {page.parent / unquote(i["src"]) for i in article_of(page).select("img[src]")}
         size = page.stat().st_size + sum(image.stat().st_size for image in images)
         assert size < 1.5 * MEGABYTE, f"{name_of(page)}: {size / MEGABYTE:.2f} MB"
-    # The archive of the notebooks and the book as one file are for those who want them.
-    later = {".zip", ".pdf"}
+    # Notebooks, their archive and the book as one file are for those who want them.
+    later = {".ipynb", ".zip", ".pdf"}
     files = [path for path in HTML.rglob("*") if path.is_file() and path.suffix not in later]
-    assert sum(path.stat().st_size for path in files) < 50 * MEGABYTE
+    assert sum(path.stat().st_size for path in files) < 30 * MEGABYTE
 
 
 def test_pages_name_no_path_of_the_machine_that_built_them():
