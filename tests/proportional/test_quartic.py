@@ -6,6 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from reluspec_lib.proportional._fixed_point import FixedPoint
 from reluspec_lib.proportional._quartic import Quartic
 
 # zeta, noise, alpha, gamma: plain ones, both special cases, nearly these, and a factor that is
@@ -110,3 +111,45 @@ def test_an_edge_that_is_zero_to_rounding_is_zero(side):
     # Marchenko and Pastur: the lower edge is about 1e-27, which is no gap that can be seen.
     equations = Quartic(0.0, 1.0, 0.5, 1 + side * 1e-13, closed=False)
     np.testing.assert_allclose(equations.intervals(5.0), [[0, 4]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", [(0.0, 1.0, 0.05, 0.05), (0.7, 0.3, 1.25, 0.6), (0.0, 1.0, 5, 1)])
+def test_points_at_the_limits_of_floats_give_neither_warnings_nor_a_density(case):
+    equations = quartic(case)
+    x = np.array([1e-300, 1e-20, 1.0, 4.0, 1e10, 1e300])
+    density = equations.density(x)
+    assert density[[4, 5]].tolist() == [0, 0]
+    assert density[2] > 0
+    s, h, residual, _ = equations.solve(1j * x)
+    assert (residual[2:] < 1e-12).all()
+    np.testing.assert_allclose(1j * x[4:] * s[4:], -1, rtol=1e-9)
+    np.testing.assert_allclose(h[4:], 1, rtol=1e-9)
+    assert equations.solve(x * (1 + 1e-15j))[0].shape == (6,)
+
+
+@pytest.mark.parametrize("case", [(1 - 1e-12, 1e-12, 5.0, 3.0), (1 - 1e-6, 1e-6, 20.0, 0.05)])
+def test_a_density_that_rounding_leaves_in_doubt_is_not_a_number(case):
+    zeta, noise, alpha, gamma = case
+    equations = quartic(case)
+    lower, upper = equations.intervals(1e3)[-1]
+    near = 1 + np.array([-1, 1])[:, None] * np.logspace(-15, -1, 29)
+    x = np.concatenate([lower * near.ravel(), upper * near.ravel(), [1.01 * lower, 0.6 * upper]])
+    density = equations.density(x)
+    doubtful = np.isnan(density)
+    distance = np.minimum(np.abs(x / lower - 1), np.abs(x / upper - 1))
+    assert doubtful.any()
+    assert distance[doubtful].max() < 1e-3
+    # The other equations have no such doubt.
+    fixed = FixedPoint(np.array([zeta]), np.array([noise]), np.ones(1), alpha, gamma)
+    clear = ~doubtful & (distance > 1e-6)
+    _, h, _, _ = fixed.solve(x[clear] + 0j, 1e-11, 5000)
+    np.testing.assert_allclose(
+        density[clear], -h.imag / np.pi / x[clear], rtol=1e-4, atol=1e-5 * np.nanmax(density)
+    )
+
+
+def test_an_edge_whose_q_is_one():
+    # Marchenko and Pastur with noise 2: the edges 2 (1 -+ 1/2)^2 are at q = 1 and -1.
+    equations = Quartic(0.0, 2.0, 0.5, 0.25, closed=False)
+    np.testing.assert_allclose(equations.intervals(5.0), [[0.5, 4.5]], rtol=1e-14)
+    assert 1.0 in equations._critical_points()
