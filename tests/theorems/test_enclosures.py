@@ -46,6 +46,13 @@ def test_bounds_of_a_float_are_itself(exact):
     assert bounds(arb(exact)) == (exact, exact)
 
 
+@pytest.mark.parametrize("middle", [-3.0, 0.0, 2.0])
+def test_bounds_of_a_wide_ball_are_its_ends(middle):
+    lower, upper = bounds(arb(middle, 0.5))
+    assert lower == pytest.approx(middle - 0.5, rel=1e-8)  # a radius has 30 bits
+    assert upper == pytest.approx(middle + 0.5, rel=1e-8)
+
+
 @pytest.mark.parametrize(
     "text, lower, upper",
     [
@@ -97,6 +104,18 @@ def test_integrals_contain_the_value_and_are_as_narrow_as_asked(case, tolerance)
     with ctx.workprec(400):
         assert ball.contains(value())
         assert ball.rad() <= tolerance * abs(ball)
+
+
+def test_integrals_are_narrow_by_default():
+    assert integral(lambda z, _: z.exp(), 0, 1).rad() < 2e-18
+
+
+def test_an_integrand_that_loses_digits_is_integrated_with_more():
+    large = 10**30
+    ball = integral(lambda z, _: (z + large) - large, 0, 3)
+    with ctx.workprec(200):
+        assert ball.contains(4.5)
+        assert ball.rad() < 4.5e-18
 
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-30])
