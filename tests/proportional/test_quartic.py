@@ -125,6 +125,7 @@ def test_points_at_the_limits_of_floats_give_neither_warnings_nor_a_density(case
     np.testing.assert_allclose(1j * x[4:] * s[4:], -1, rtol=1e-9)
     np.testing.assert_allclose(h[4:], 1, rtol=1e-9)
     assert equations.solve(x * (1 + 1e-15j))[0].shape == (6,)
+    assert len(equations.roots(x)) == 6
 
 
 @pytest.mark.parametrize("case", [(1 - 1e-12, 1e-12, 5.0, 3.0), (1 - 1e-6, 1e-6, 20.0, 0.05)])
