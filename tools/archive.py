@@ -40,6 +40,10 @@ Every chapter with its data, the library as a wheel, and the packages that they 
     .venv/bin/python -m pip install jupyterlab jupyterlab-myst
     OPENBLAS_NUM_THREADS=1 .venv/bin/jupyter lab book/index.ipynb
 
+To run a chapter without a browser, the last two lines are
+
+    OPENBLAS_NUM_THREADS=1 .venv/bin/jupyter execute book/theorems/model.ipynb
+
 Python 3.11 or later. After the installation no notebook needs the network.
 """
 

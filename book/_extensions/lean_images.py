@@ -15,7 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SHOWN = re.compile(r'\bsrc="([^"]*\b_images/)([^"/]+)\.png"')
+# The size in the style is Sphinx's, and would hold where the page is narrower.
+SHOWN = re.compile(
+    r'\bsrc="([^"]*\b_images/)([^"/]+)\.png"( style="width: [\d.]+px; height: [\d.]+px;")?'
+)
 # Pixels of a picture to one of the page.
 DENSITY = 2
 COLOURS = 256

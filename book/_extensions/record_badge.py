@@ -16,6 +16,12 @@ from reluspec_lib.ledger import LAYERS
 VALUES = {"worst_error": "worst error", "sensitivity": "sensitivity", "rate": "rate"}
 
 
+def explained(place: Place, word: str) -> nodes.Node:
+    """Return a word, linked to the label of this name if there is one."""
+    docname, ident = place.env.get_domain("std").anonlabels.get(word, ("", ""))
+    return place.link((docname, ident), word) if docname else nodes.Text(word)
+
+
 class Verified(Display):
     required_arguments = 1
     name = "verified"
@@ -45,7 +51,9 @@ class Verified(Display):
         for key, title in VALUES.items():
             if record and record.get(key) is not None:
                 # One piece each, so that a line breaks between them.
-                value = nodes.inline("", f"{title} ", *number(record[key]), classes=["nowrap"])
+                name = explained(place, title)
+                value = nodes.inline("", "", name, nodes.Text(" "), *number(record[key]))
+                value["classes"] = ["nowrap"]
                 values += [value, nodes.Text(" · ")]
         if record and (count := certified(record)):
             values += [text(count, "nowrap", "certified"), nodes.Text(" · ")]

@@ -32,7 +32,10 @@ class Crosswalk(Display):
         rows = []
         for statement in statements:
             links: Nodes = []
+            pages: dict[str, tuple[str, str]] = {}
             for target in addresses(place.env, statement):
+                pages.setdefault(target[0], target)
+            for target in pages.values():
                 links += [place.link_to_page(target), nodes.Text("; ")]
             note = list(place.parsed.get((statement, "note"), []))
             if relation := place.items[statement].get("relation"):

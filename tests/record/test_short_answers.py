@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 
 import pytest
 
 from reluspec_lib import groups, guarantees
+from tools import archive
 from tools.settings import BOOK
 
 D = 10
@@ -36,6 +38,13 @@ def test_widths(answers):
     assert f"{norm:,.0f} units are enough for the norm, {linear:,.0f} for a coordinate" in answers
     assert square == product
     assert f"{square / 1e6:.1f} million for a square or a product" in answers
+
+
+def test_commands_are_those_of_the_archive(answers):
+    commands = re.findall(r"`((?:pip|jupyter) [^`]+)`", answers)
+    assert [command.split()[0] for command in commands] == ["pip", "pip", "jupyter"]
+    for command in commands:
+        assert command in archive.README
 
 
 def test_entries_of_table_1(answers):

@@ -168,3 +168,5 @@ def test_a_page_shows_pictures_at_half_their_pixels():
     book, other = '<img src="../_images/x.png" />', '<img src="../_static/x.png" />'
     shown = '<img src="../_images/x.webp" width="45" height="7" />'
     assert lean_images.with_webp(book + other, {"x": (45, 7)}) == shown + other
+    sized = book.replace(" />", ' style="width: 45px; height: 7px;" />')
+    assert lean_images.with_webp(sized, {"x": (45, 7)}) == shown
