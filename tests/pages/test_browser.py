@@ -389,6 +389,8 @@ QUERIES = {
     "early stopping": "book/learning/truncated-model",
     "Hessian": "book/learning/limitations",
     "Bernstein": "book/width/bounds",
+    "which width": "book/width/bounds",
+    "correlated inputs": "book/beyond/other-inputs",
     "Marchenko–Pastur": "book/proportional/quartic",
     "sensitivity": "book/reference/glossary",
     "notation": "book/reference/notation",
