@@ -372,7 +372,13 @@ def pytest_configure(config: Any) -> None:
     """Collect whole files (this module is a plugin of the runs that mutmut makes).
 
     mutmut names each test, which pytest looks for one by one: half of the time of a killed mutant.
+    An example that fails is enough; the smallest one that does is not looked for.
     """
+    from hypothesis import Phase, settings
+
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", settings.get_profile("book"), phases=phases)
+    settings.load_profile("mutants")
     config.chosen_tests = {name for name in config.args if "::" in name}
     config.args = sorted({name.partition("::")[0] for name in config.args})
 
