@@ -441,7 +441,7 @@ def test_links_of_a_badge_and_of_the_contents_lead_somewhere(browser):
     """Given a chapter, its badge leads to the row of the record, and that leads back."""
     with Reader(browser) as reader:
         page = reader.open(address_of("book/theorems/theorem-3-1-norm.html"))
-        page.locator(".verified a").first.click()
+        page.locator(".verified a", has_text="full record").first.click()
         page.wait_for_url("**/verification.html#verified-theorem-3-1")
         row = page.locator("tr:target")
         assert row.count() == 1
