@@ -28,7 +28,7 @@ def cosines(U: Array, V: Array) -> tuple[Array, Array]:
     gap = 1 - np.abs(found)
     i, j = np.nonzero(np.abs(found) > _NEAR)
     between = U[:, i] - np.sign(found[i, j]) * V[:, j]
-    gap[i, j] = np.minimum(np.einsum("lp,lp->p", between, between) / 2, 1)
+    gap[i, j] = np.einsum("lp,lp->p", between, between) / 2
     return found, gap
 
 

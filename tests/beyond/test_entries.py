@@ -21,6 +21,22 @@ def test_cosines_and_what_they_lack(angle):
     np.testing.assert_allclose(gap[:, 0], lacking, rtol=1e-9, atol=1e-17)
 
 
+def test_no_cosine_is_beyond_one():
+    U = np.linalg.qr(np.random.default_rng(1).standard_normal((200, 4, 4)))[0].reshape(-1, 4).T
+    assert np.abs(np.einsum("ij,ij->j", U, U)).max() > 1
+    found, gap = _entries.cosines(U, np.hstack([U, -U]))
+    assert np.abs(found).max() == 1
+    assert gap.min() >= 0
+
+
+@pytest.mark.parametrize("length", [0.1, 1, 3])
+def test_columns_along_the_axes_and_between_them(length):
+    W = length * np.array([[1, 0, 0.6], [0, 1, 0.8]])
+    J = fisher.matrix(W, activation=activations.step)
+    angles = np.arccos(np.array([[1, 0, 0.6], [0, 1, 0.8], [0.6, 0.8, 1]]))
+    np.testing.assert_allclose(J, (1 - angles / math.pi) / 2, rtol=1e-15)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_equal_opposite_long_and_missing_columns(workers):
     w = np.array([1.2, -0.5])
@@ -36,9 +52,10 @@ def test_equal_opposite_long_and_missing_columns(workers):
     np.testing.assert_allclose(J, square * np.outer(signs, signs), rtol=1e-13, atol=1e-16)
 
 
-def test_tiles_and_types():
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tiles_and_types(workers):
     W = sample_weights(3, 530, 1)
-    J = fisher.matrix(W, activation=activations.gelu, workers=2)
+    J = fisher.matrix(W, activation=activations.gelu, workers=workers)
     some = [0, 255, 256, 511, 512, 529]
     small = fisher.matrix(W[:, some], activation=activations.gelu)
     np.testing.assert_allclose(J[np.ix_(some, some)], small, rtol=1e-12)
