@@ -322,6 +322,7 @@ def test_every_module_has_tests_and_every_score_a_module():
     for row in scores["modules"].values():
         assert 0 < row["killed"] <= row["mutants"] - row["equivalent"]
         assert row["score"] == round(row["killed"] / (row["mutants"] - row["equivalent"]), 4)
+        assert row["score"] >= 0.95
 
 
 def test_a_score_leaves_out_equivalent_mutants(tmp_path, monkeypatch):
