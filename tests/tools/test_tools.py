@@ -368,6 +368,16 @@ def test_a_run_takes_the_tests_that_are_named(tmp_path):
         )
         assert done.returncode == code
         assert re.findall(r"ran (\d)", done.stdout) == ran
+    # Quick ones first, until the time of a mutant is used up.
+    names = [f"test_a.py::test_x[{parameter}]" for parameter in (1, 2)]
+    half = mutants.ALLOWED / 2
+    for seconds, ran in (((half, half - 1), ["2", "1"]), ((half + 2, half - 1), ["2"])):
+        known = {"duration_by_test": dict(zip(names, seconds, strict=True))}
+        (tmp_path / mutants.DURATIONS).write_text(json.dumps(known))
+        done = subprocess.run(
+            [*command, *names], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert re.findall(r"ran (\d)", done.stdout) == ran
 
 
 def test_the_hash_of_a_module_is_that_of_its_code(tmp_path):
