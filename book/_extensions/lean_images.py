@@ -1,8 +1,8 @@
 """Pictures of the built book: sharp on dense screens, in a format that takes a third of the room.
 
-Notebooks store PNG with twice as many pixels as a page shows, which every reader of notebooks
-knows. Lines on paper need few colours: with 256 of them a picture differs from its PNG by what no
-eye sees, and takes as much room as one of half the pixels with all colours.
+Notebooks store PNG, which every reader of notebooks knows, with twice as many pixels each way as a
+page shows. Lines on paper need few colours: with 256 of them a picture takes little more room than
+one at the page's own size with all of them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SHOWN = re.compile(
 # Pixels of a picture to one of the page.
 DENSITY = 2
 COLOURS = 256
-# Root mean square over pixels and channels, of 255. Pictures that would change by more keep all
-# their colours.
-UNSEEN = 1.0
+# Root mean square over pixels and channels, of 255. Pictures that would change by more, as shaded
+# surfaces do, keep all their colours.
+LEAST_SEEN = 1.0
 
 
 def with_webp(page: str, sizes: Mapping[str, tuple[int, int]]) -> str:
@@ -38,13 +38,13 @@ def with_webp(page: str, sizes: Mapping[str, tuple[int, int]]) -> str:
 
 
 def with_few_colours(picture: Image.Image) -> Image.Image:
-    """Return a picture in few colours, or as it is where it is transparent or the eye would see."""
+    """Return a picture in few colours, or as it is where it is transparent or would change."""
     if "A" in picture.getbands() and picture.getextrema()[-1] != (255, 255):
         return picture
     full = picture.convert("RGB")
     few = full.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
     error = np.subtract(full, few, dtype=np.float32)
-    return few if np.sqrt(np.mean(error * error)) <= UNSEEN else full
+    return few if np.sqrt(np.mean(error * error)) <= LEAST_SEEN else full
 
 
 def encode(path: Path) -> tuple[int, int]:

@@ -51,10 +51,8 @@ class Verified(Display):
         for key, title in VALUES.items():
             if record and record.get(key) is not None:
                 # One piece each, so that a line breaks between them.
-                name = explained(place, title)
-                value = nodes.inline("", "", name, nodes.Text(" "), *number(record[key]))
-                value["classes"] = ["nowrap"]
-                values += [value, nodes.Text(" · ")]
+                value = [explained(place, title), nodes.Text(" "), *number(record[key])]
+                values += [nodes.inline("", "", *value, classes=["nowrap"]), nodes.Text(" · ")]
         if record and (count := certified(record)):
             values += [text(count, "nowrap", "certified"), nodes.Text(" · ")]
         for docname, shown in pages_of(place.env).items():

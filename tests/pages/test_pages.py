@@ -557,6 +557,8 @@ def test_crosswalk_lists_every_item_of_the_paper():
         address = row.find_all("td")[1]
         state = text_of(address.select_one(".state"))
         assert address.find("a") or state in book_record.STATES
+        pages = [link["href"].partition("#")[0] for link in address.find_all("a")]
+        assert len(pages) == len(set(pages)), "a page is named twice"
         item = next(i for i in STATEMENTS if row["id"] == f"paper-{i['id']}")
         assert state == item.get("state", state)
         complete = RECORDS.get(item["id"], (None, {"status": {"S": ""}}))[1]["status"].values()

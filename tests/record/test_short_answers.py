@@ -26,6 +26,15 @@ def test_factors(answers):
     )
     assert f"at {norm / linear:.1f} times the rate of the coordinates" in answers
     assert f"$(d+1)^2 = {norm / quadratic:.0f}$ times that of the quadratic" in answers
+    assert "a third of the trace for itself, while the ten coordinates share one half" in answers
+    trace = D / 2
+    assert (round(norm / trace, 2), D * linear / trace) == (0.33, 0.5)
+
+
+def test_threshold_of_correlated_inputs(answers):
+    assert (
+        f"$1 - \\frac2\\pi$ of the largest one, {1 - 2 / math.pi:.0%}".replace("%", " %") in answers
+    )
 
 
 def test_share_left_out(answers):
