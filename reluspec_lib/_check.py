@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from reluspec_lib._validation import Array
@@ -85,7 +84,8 @@ def short(value: float, digits: int = 2) -> str:
 
 def with_error(value: float, error: float) -> str:
     """Return value and error in decimals, to two digits of the error."""
-    decimals = max(0, 1 - math.floor(math.log10(error)))
+    # The exponent of the error after rounding: 0.00099999 is 0.0010.
+    decimals = max(0, 1 - int(f"{error:.1e}".partition("e")[2]))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 

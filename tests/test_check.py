@@ -38,7 +38,14 @@ def test_more_digits_where_asked():
 
 @pytest.mark.parametrize(
     "value, error, shown",
-    [(1.23456, 0.0123, "1.235 ± 0.012"), (-5.0, 0.1, "-5.00 ± 0.10"), (123.4, 56.0, "123 ± 56")],
+    [
+        (1.23456, 0.0123, "1.235 ± 0.012"),
+        (-5.0, 0.1, "-5.00 ± 0.10"),
+        (123.4, 56.0, "123 ± 56"),
+        # The digits are those of the error as it is shown.
+        (2, 0.000999999, "2.0000 ± 0.0010"),
+        (2, 0.0994, "2.000 ± 0.099"),
+    ],
 )
 def test_a_value_has_the_digits_of_its_error(value, error, shown):
     assert with_error(value, error) == shown

@@ -84,7 +84,7 @@ def check_responses(y: Any, n: int) -> Array:
     if not responses.any():
         raise ValueError("y must not be 0 everywhere")
     size = float(np.abs(responses).max())
-    if not 1e-100 < size < 1e100:
+    if not 1e-100 <= size <= 1e100:
         raise ValueError(f"y must have its largest size from 1e-100 to 1e100, got {size:.3g}")
     return responses
 

@@ -149,8 +149,8 @@ def law(d: float) -> Law:
     if math.isinf(d):
         return Law(np.ones(1), np.ones(1), d)
     a = d / 2
-    # 1/r may stand beside the density, whose left tail decays like r^(a - 1).
-    low = _NEGLIGIBLE / max(min(a, a - 1), 0.5) - 1 if a < 4 else -1 - 14 / math.sqrt(a)
+    # Beside 1/r the density decays like r^(a - 1) e^a; close to its mean like a Gaussian.
+    low = (_NEGLIGIBLE - a) / max(a - 1, 0.5) if a < 200 else -14 / math.sqrt(a)
     high = math.log1p(90 / a) if a < 40 else 14 / math.sqrt(a)
     step = min(0.2, 0.4 / math.sqrt(a))
     logs = np.arange(math.floor(low / step), math.ceil(high / step) + 1) * step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,8 @@ __all__ = ["check_kinks", "check_layers", "check_spectrum", "check_upper", "give
 
 # The mean of an input spectrum may miss 1 by this.
 _ROUNDING = 1e-9
+# Products of several ratios stay floats.
+_LARGEST_RATIO = 1e50
 
 
 def given_biases(bias: ArrayLike, std: float) -> Array:
@@ -54,15 +55,19 @@ def check_upper(z: ArrayLike) -> Array:
 
 
 def check_layers(layers: int | Sequence[float], phi: float, psi: float) -> tuple[float, ...]:
-    """Return the ratios n0/n_l of all layers, whose ratios to m floats hold too."""
+    """Return the ratios n0/n_l of all layers, or raise a ValueError."""
     if isinstance(layers, (Sequence, np.ndarray)) and not isinstance(layers, str):
         ratios = (*(check_number("layers", ratio, positive=True) for ratio in layers), psi)
     else:
         ratios = (psi,) * check_count("layers", layers)
     for ratio in ratios:
-        if not (math.isfinite(1 / ratio) and 0 < phi / ratio < math.inf):
-            given = f"{phi:g}, {ratio:g}"
-            raise ValueError(f"phi and psi must have a ratio that a float holds, got {given}")
+        if not all(
+            1 / _LARGEST_RATIO <= each <= _LARGEST_RATIO for each in (phi, ratio, phi / ratio)
+        ):
+            raise ValueError(
+                f"phi, psi and phi/psi must be between {1 / _LARGEST_RATIO:g} and "
+                f"{_LARGEST_RATIO:g}, got phi = {phi:g}, psi = {ratio:g}"
+            )
     return ratios
 
 

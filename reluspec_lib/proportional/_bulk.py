@@ -177,11 +177,18 @@ class Bulk:
     def support(self) -> Array:
         """The intervals outside which the density is zero, shape (k, 2)."""
         if self.quartic is not None:
-            return self.quartic.intervals(self._bound) * self.eta
+            edges = self.quartic.intervals(self._bound, lambda x: self._density(x, "quartic"))
+            if not edges.size:
+                raise ConvergenceError(
+                    "no edge of the support was found: the sizes are too far apart for the quartic"
+                )
+            return edges * self.eta
         gaps = self.method == "layers"
         grid = self._bound * np.logspace(-_EDGE_DECADES, 0, _EDGE_GRID[gaps])
+        # A support that lies between two points of the grid holds the mean of all that is not 0.
+        grid = np.union1d(grid, 1 / (1 - self.atom(visible=True)))
         inside = self._density(grid, self.method) > 0
-        if not inside.any():  # pragma: no cover - the bound holds the whole spectrum
+        if not inside.any():
             raise ConvergenceError("no point of the support was found")
         # The first points inside of every interval, and the last ones.
         first = np.flatnonzero(np.diff(inside, prepend=False) & inside)

@@ -15,6 +15,8 @@ among the values of z at its real critical points.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.polynomial import Polynomial
 
@@ -25,9 +27,13 @@ __all__ = ["Quartic"]
 # Next to the real axis an imaginary part below this, relative to its number, may be rounding.
 _ROUNDING = 1e-8
 _POLISH_STEPS = 4
+# A root whose imaginary part is below this, relative to its size, is real.
+_REAL = 1e-10
 
 # Edges below this, relative to the largest eigenvalue, are zero.
 _SMALLEST_EDGE = 1e-24
+# Edges are equal if they differ by less than this, relative to their size.
+_SAME_EDGE = 1e-13
 
 # A root that satisfies the equation no better than this is the product of rounding.
 _SOLVED = 1e-11
@@ -67,10 +73,16 @@ class Quartic:
         h = self.h(q)
         return np.asarray(h * (self.gamma * (1 - h) - 1) / q)
 
-    def roots(self, z: Array) -> Array:
-        """Return all q with z(q) = z, shape (len(z), degree)."""
+    def roots(self, z: Array, *, inverse: bool = False) -> Array:
+        """Return all q with z(q) = z, shape (len(z), degree), or from an equation for 1/q.
+
+        The eigenvalues of the companion matrix are as accurate as the largest of them: with little
+        noise some q are 1e26 times smaller.
+        """
         numerator, denominator = self._coefficients
         coefficients = numerator - z[:, None] * denominator
+        if inverse:
+            coefficients = coefficients[:, ::-1]
         degree = coefficients.shape[1] - 1
         companion = np.zeros((len(z), degree, degree), coefficients.dtype)
         steps = np.arange(degree - 1)
@@ -78,7 +90,7 @@ class Quartic:
         companion[:, :, -1] = -coefficients[:, :-1] / coefficients[:, -1:]
         q = np.linalg.eigvals(companion).astype(np.complex128)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return self._polish(z[:, None], q)
+            return self._polish(z[:, None], 1 / q if inverse else q)
 
     def _equation(self, z: Array, q: Array) -> tuple[Array, Array]:
         """Return z(q) q - z q as it is, before it was expanded, and its derivative in q."""
@@ -86,16 +98,29 @@ class Quartic:
         factor = self.gamma * (1 - h) - 1
         return h * factor - z * q, -self._descent(q) * (factor - self.gamma * h) - z
 
+    def _curvature(self, q: Array) -> Array:
+        """Return the second derivative of z(q) q in q."""
+        h, slope = self.h(q), -self._descent(q)
+        bend = 2 * self.alpha * self.zeta**2 / self._linear(q) ** 3
+        curvature: Array = bend * (self.gamma * (1 - 2 * h) - 1) - 2 * self.gamma * slope**2
+        return curvature
+
     def _descent(self, q: Array) -> Array:
         """Return -h'(q)."""
         descent: Array = self.noise + self.zeta / self._linear(q) ** 2
         return descent
 
-    def _polish(self, z: Array, q: Array) -> Array:
-        """Return the roots after Newton steps."""
+    def _polish(self, z: Array, q: Array, *, pairs: bool = False) -> Array:
+        """Return the roots after steps of Newton, or of Cauchy, whose parabola has a pair."""
         value, slope = self._equation(z, q)
         for _ in range(_POLISH_STEPS):
-            new = q - value / slope
+            if pairs:
+                root = np.sqrt(slope**2 - 2 * value * self._curvature(q))
+                # The nearer one of two, the upper one of a complex pair.
+                root = np.where((slope.conj() * root).real < 0, -root, root)
+                new = q - 2 * value / (slope + root)
+            else:
+                new = q - value / slope
             new_value, new_slope = self._equation(z, new)
             better = np.abs(new_value) < np.abs(value)
             q, value, slope = (
@@ -125,16 +150,27 @@ class Quartic:
     def density(self, x: Array) -> Array:
         """Return the density of M at real x > 0: a quartic without complex roots means none.
 
-        NaN where the roots are not accurate, next to the edges of nearly linear activations.
+        NaN where the roots are not accurate, as may be for nearly linear activations.
         """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             q = self.roots(x)
-            h, residual = self._h_and_residual(x[:, None], q)
-            depth = np.where((residual < _SOLVED) & (q.imag != 0), -h.imag, 0.0).max(axis=1)
+            depth, solved = self._depth(x, q)
+            if not solved.all():
+                rest = x[~solved]
+                q = np.hstack([q[~solved], self.roots(rest, inverse=True)])
+                q = self._polish(rest[:, None], q, pairs=True)
+                depth[~solved], _ = self._depth(rest, q)
+        return np.asarray(depth / (np.pi * x))
+
+    def _depth(self, x: Array, q: Array) -> tuple[Array, Array]:
+        """Return -Im h of the pair among roots q, NaN in doubt, and whether all are solved."""
+        h, residual = self._h_and_residual(x[:, None], q)
+        pair = (residual < _SOLVED) & (np.abs(q.imag) > _REAL * np.abs(q))
+        depth = np.where(pair, np.abs(h.imag), 0.0).max(axis=1)
         doubtful = (residual >= _SOLVED) & (residual < _FOREIGN)
         doubtful &= np.abs(q.imag) > _TOUCHING * np.abs(q)
-        depth[doubtful.any(axis=1)] = np.nan
-        return np.asarray(depth / (np.pi * x))
+        depth[doubtful.any(axis=1) & (depth == 0)] = np.nan
+        return depth, np.all(residual < _SOLVED, axis=1)
 
     def _h_and_residual(self, z: Array, q: Array) -> tuple[Array, Array]:
         """Return h at roots q, and the errors of both equations relative to their terms."""
@@ -150,14 +186,15 @@ class Quartic:
         residual = np.maximum(residual, np.abs(h * factor - z * q) / terms)
         return h, np.where(np.isfinite(residual), residual, np.inf)
 
-    def intervals(self, bound: float) -> Array:
-        """Return the intervals of the support of the density below a bound, shape (k, 2)."""
+    def intervals(self, bound: float, density: Callable[[Array], Array]) -> Array:
+        """Return the intervals of the support of a density below a bound, shape (k, 2)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = np.unique(self.z(self._critical_points()))
+            z = np.sort(self.z(self._critical_points()))
+        z = z[np.diff(z, prepend=0.0) > _SAME_EDGE * np.abs(z)]
         # What differs from 0 by rounding is 0. Where D is nearly 0, rounding makes large z.
         ends = np.concatenate([[0.0], z[(z > _SMALLEST_EDGE * bound) & (z < bound)]])
-        filled = self.density((ends[:-1] + ends[1:]) / 2) != 0
-        filled[0] |= self.closed
+        filled = density((ends[:-1] + ends[1:]) / 2) > 0
+        filled[:1] |= self.closed
         # Edges are where filled and empty pieces meet.
         changes = np.flatnonzero(np.diff(np.concatenate([[False], filled, [False]])))
         return ends[changes].reshape(-1, 2)
@@ -167,7 +204,10 @@ class Quartic:
         q, top = Polynomial([0.0, 1.0]), Polynomial(self._numerator)
         D = 1 + self.alpha * self.zeta * q
         slope = top.deriv() * q * D - top * (D + 2 * q * D.deriv())
-        found = slope.trim().roots()
+        slope = slope.trim()
+        # With little noise roots may be 1e26 times apart, of which each polynomial gives one end.
+        inverse = np.asarray(Polynomial(slope.coef[::-1]).roots(), np.complex128)
+        found = np.concatenate([slope.roots(), 1 / inverse])
         real = found.real[np.abs(found.imag) <= 1e-6 * np.abs(found)]
         curvature = slope.deriv()
         for _ in range(3):

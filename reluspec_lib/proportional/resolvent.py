@@ -37,9 +37,9 @@ class RandomFeatures(ByValue):
         f: takes an ndarray, returns the values in the same shape. :func:`relu` has closed forms.
         In floats of less than 64 bits the integrals are as accurate as these.
     phi : float
-        Ratio n0/m, positive.
+        Ratio n0/m, from 1e-50 to 1e50, as phi/psi.
     psi : float
-        Ratio n0/n1, positive.
+        Ratio n0/n1, from 1e-50 to 1e50.
     bias_std : float
         Standard deviation of the biases b_i, iid N(0, bias_std^2), from 0 to 1e4.
     bias : array_like, optional
@@ -69,9 +69,9 @@ class RandomFeatures(ByValue):
     ------
     ValueError
         If the activation is constant, not finite, of a wrong shape, not smooth between its kinks or
-        grows too fast, if its variance is outside of 1e-300 to 1e300, a ratio is not a positive
-        number, ``bias_std`` or ``input_spectrum`` is out of range, both ways to give a bias are
-        used, or a bias comes with several layers or an input spectrum.
+        grows too fast, if its variance is outside of 1e-300 to 1e300, a ratio of two sizes is
+        outside of 1e-50 to 1e50, ``bias_std`` or ``input_spectrum`` is out of range, both ways to
+        give a bias are used, or a bias comes with several layers or an input spectrum.
 
     Notes
     -----
@@ -227,7 +227,7 @@ class RandomFeatures(ByValue):
         Notes
         -----
         Computed on the real axis itself, not next to it. Where rounding leaves the roots in doubt,
-        next to the edges of nearly linear activations, the fixed point is taken. With a Gaussian
+        as it may for nearly linear activations, the fixed point is taken. With a Gaussian
         law of the bias the density shows single kinds of row where their eigenvalues are far apart,
         far below the bulk; the mass there is small.
 
@@ -281,7 +281,7 @@ class RandomFeatures(ByValue):
         Raises
         ------
         ConvergenceError
-            If the equations cannot be solved somewhere.
+            If the equations cannot be solved somewhere, as with sizes many powers of ten apart.
 
         Notes
         -----

@@ -153,10 +153,10 @@ def tail(
         raise ValueError(f"t must be at least 0, got {t}")
     rows = np.atleast_2d(x).astype(np.float64)
     d = rows.shape[1]
-    chosen = range(check_group(group).size(d)) if columns is None else columns
+    chosen = check_group(group)._positions(d, columns)
     p = np.empty((len(rows), len(chosen)))
     for position, column in enumerate(chosen):
-        term = Term.of(form_of(group, d, column))
+        term = Term.of(form_of(group, d, int(column)))
         for i, row in enumerate(rows):
             p[i, position] = _tail(term, row, m, t)
     return p if x.ndim == 2 else p[0]

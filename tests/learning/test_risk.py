@@ -70,15 +70,15 @@ def test_the_length_equation_is_solved_for_the_gamma_law(d, u):
     assert mean / u == pytest.approx(1, abs=1e-9 + 1e-12 / u)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 8, 100])
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 79, 81, 100, 399, 401, 1e6])
 def test_the_law_of_the_lengths_has_the_moments_of_chi_squares(d):
     law = _equivalent.law(d)
     r = law.nodes
     moments = law.mean(np.stack([np.ones_like(r), r, r**2, r**3]))
     right = [1, 1, 1 + 2 / d, (1 + 2 / d) * (1 + 4 / d)]
-    np.testing.assert_allclose(moments, right, rtol=1e-12)
+    np.testing.assert_allclose(moments, right, rtol=1e-14)
     if d > 2:
-        assert law.mean(1 / r) == pytest.approx(d / (d - 2), rel=1e-9)
+        assert law.mean(1 / r) == pytest.approx(d / (d - 2), rel=1e-14)
     assert law.d == d
 
 
@@ -248,6 +248,9 @@ def test_without_ridge_the_risk_has_no_bound_where_samples_and_units_are_as_many
     assert (np.delete(found.risk, 2) < np.inf).all()
     assert found.risk[1] > 10 * found.risk[0]
     np.testing.assert_allclose(found.effective_dimension, [50, 99, 100, 100, 100], rtol=1e-12)
+    quiet = Ridge(6, 100, [99, 100], 0.0, power=POWER)
+    assert np.isinf(quiet.risk).tolist() == [False, True]
+    assert quiet.variance.tolist() == [0, 0]
     near = Ridge(6, 100, [50, 99, 101, 400], 1e-13, power=POWER, noise=0.1)
     np.testing.assert_allclose(near.risk, np.delete(found.risk, 2), rtol=1e-4)
 
@@ -327,6 +330,27 @@ def test_the_best_ridge_of_many_samples_is_small_and_not_none():
     at = [Ridge(10, 300, n, best * f, power=POWER, noise=0.1).risk for f in (0.0, 0.5, 1.0, 2.0)]
     assert (best > 0).all()
     assert (np.delete(at, 2, axis=0) > at[2]).all()
+
+
+@pytest.mark.parametrize(
+    "n, noise, limit",
+    [(1, 0.115, 1e-6), (1, 0.3, 1e-6), (4, 1.5, 1e-6), (1, 2.0, 1e-6), (4, 3e5, 5e-3)],
+)
+def test_with_all_units_and_one_eigenvalue_the_best_ridge_is_that_of_bayes(n, noise, limit):
+    # At d = 1 there are two functions, each of eigenvalue 1/4. On n inputs the best ridge is
+    # noise^2/n over the mean square of a coefficient, which is half the power over 1/4.
+    power = {0: 0.5, 1: 0.3}
+    best = optimal_alpha(1, np.inf, n, power=power, noise=noise, lengths=False)
+    assert float(best) == pytest.approx(noise**2 / n / (0.8 / 2 / 0.25), rel=limit)
+
+
+def test_where_no_ridge_is_best_it_is_0_and_the_others_are_found_as_well():
+    setting = {"power": {0: 0.5, 1: 0.3}, "lengths": False}
+    best = optimal_alpha(1, [np.inf, 1], 2, **setting)
+    assert best[0] == 0
+    assert best[1] == optimal_alpha(1, 1, 2, noise=0.0, **setting) > 0
+    at = Ridge(1, 1, 2, best[1] * np.array([0.99, 1, 1.01]), **setting).risk
+    assert at[1] < min(at[0], at[2])
 
 
 def test_of_pure_noise_the_best_is_nothing():

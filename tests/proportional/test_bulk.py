@@ -23,13 +23,49 @@ def test_rows_of_several_kinds_that_are_alike(phi, psi):
     bulk, gamma = bulk_of_noise(phi, psi), phi / psi
     lower, upper = edges = (1 + np.array([-1, 1]) * math.sqrt(gamma)) ** 2
     assert bulk.method == "fixed-point"
-    if gamma < 100:
-        np.testing.assert_allclose(bulk.support, [edges], rtol=1e-9)
+    # With many more rows than columns the support lies between two points of the grid.
+    np.testing.assert_allclose(bulk.support, [edges], rtol=1e-9)
     assert bulk.atom() == max(0, 1 - 1 / gamma)
     x = np.array([lower / 2, lower + 0.1 * (upper - lower), 0.5 * (lower + upper), 1.005 * upper])
     inside = np.clip((upper - x) * (x - lower), 0, None)
     expected = np.sqrt(inside) / (2 * np.pi * gamma * x)
     np.testing.assert_allclose(bulk.density(x, "fixed-point"), expected, rtol=1e-9)
+
+
+def test_a_bulk_between_two_points_of_the_grid_has_its_whole_mass():
+    model = RandomFeatures(relu, 1e7, 1.0, bias_std=0.5)
+    (lower, upper), middle = model.support()[0], 1e7 * model.eta
+    assert lower < middle < upper < 1.002 * lower
+    found = model.cdf([0.0, lower, upper])
+    np.testing.assert_allclose(found, [1 - 1e-7, 1 - 1e-7, 1], rtol=1e-9)
+    layers = RandomFeatures(relu, 1e7, 1.0, layers=[1.0])
+    lower, upper = layers.support()[0]
+    assert lower < 1e7 * layers.eta < upper < 1.002 * lower
+
+
+@pytest.mark.parametrize("share", [2.0**-18, 2.0**-32, 2.0**-42])
+@pytest.mark.parametrize("alpha, gamma", [(20.0, 1e-5), (2e4, 2e-5), (2e4, 7.0)])
+def test_noise_that_is_nearly_nothing_beside_the_linear_part(share, alpha, gamma):
+    # Roots of one quartic are up to 1e31 times apart here.
+    none = np.zeros(1)
+    rows = Rows(none + 1, none, none + 1 - share, none + share, none, none, False)
+    bulk = Bulk(rows, 1.0, gamma / alpha, (1 / alpha,))
+    noise, linear = bulk.support
+    assert 0.9 * share < noise[1] < 15 * share
+    # n1 W W^T/n0 and X X^T/m have n0 eigenvalues around alpha, of n1 in all.
+    assert linear[0] < alpha < linear[1] < 2 * alpha
+    middle = (noise[1] + linear[0]) / 2
+    x = np.array([middle, linear.mean()])
+    found = bulk.density(x, "quartic")
+    np.testing.assert_allclose(found, bulk.density(x, "fixed-point"), rtol=1e-9)
+    assert found[1] > 0 == found[0]
+    assert bulk.cdf(np.array([middle]))[0] == pytest.approx(1 - 1 / alpha, abs=1e-8)
+
+
+def test_sizes_too_far_apart_for_the_quartic():
+    model = RandomFeatures(np.tanh, 1e18, 1.0)
+    with pytest.raises(ConvergenceError, match=r"^no edge of the support was found: the sizes are"):
+        model.support()
 
 
 def test_the_report_of_a_solution():

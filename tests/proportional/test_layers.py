@@ -279,7 +279,10 @@ def test_models_are_equal_if_layers_and_spectra_are():
         ({"layers": 1.5}, "layers must be an integer >= 1, got 1.5$"),
         ({"layers": "2"}, "layers must be an integer >= 1, got '2'$"),
         ({"layers": [1.0, -1.0]}, "layers must be a positive number, got -1.0$"),
-        ({"layers": [1e-310]}, "phi and psi must have a ratio that a float holds, got 1, 1e-310$"),
+        (
+            {"layers": [1e-310]},
+            r"phi, psi and phi/psi must be between 1e-50 and 1e\+50, got phi = 1, psi = 1e-310$",
+        ),
         ({"layers": 2, "bias_std": 0.5}, "layers must be 1 and input_spectrum None with a bias$"),
         ({"input_spectrum": [1.0], "bias": [0.5]}, "layers must be 1 and input_spectrum None"),
         ({"input_spectrum": [1.0, 2.0]}, "input_spectrum must have mean 1, got 1.5; divide it"),

@@ -503,8 +503,11 @@ def test_scaling_and_shifting_the_activation(bias):
     np.testing.assert_allclose(9 * moved.density(9 * x), plain.density(x), rtol=1e-9)
 
 
-def test_ratios_as_small_as_a_float_holds():
-    assert _arguments.check_layers(2, 1e-308, 1e-308) == (1e-308, 1e-308)
+def test_the_smallest_and_the_largest_ratios():
+    for ratio in (1e-50, 1e50):
+        assert _arguments.check_layers(2, ratio, ratio) == (ratio, ratio)
+        assert _arguments.check_layers(1, 1.0, ratio) == (ratio,)
+        assert _arguments.check_layers(1, ratio, 1.0) == (1.0,)
 
 
 def test_arguments_of_any_shape(model):
@@ -822,10 +825,15 @@ def test_a_centred_activation_has_no_outlier():
         ((relu, math.inf, 1), r"^phi must be a positive number, got inf$"),
         ((relu, 1, math.nan), r"^psi must be a positive number, got nan$"),
         ((relu, 1, "2"), r"^psi must be a positive number, got '2'$"),
-        ((relu, 1e-200, 1e200), r"^phi and psi must have a ratio that a float holds, got 1e-200"),
-        ((relu, 1e200, 1e-200), r"^phi and psi must have a ratio that a float holds, got 1e\+200"),
-        ((relu, 1e-300, 1e-309), r"^phi and psi must have a ratio that .* got 1e-300, 1e-309$"),
-        ((relu, 1, 1e-310), r"^phi and psi must have a ratio that a float holds, got 1, 1e-310$"),
+        (
+            (relu, 1e-51, 1),
+            r"^phi, psi and phi/psi must be between 1e-50 and 1e\+50, got phi = 1e-51, psi = 1$",
+        ),
+        ((relu, 1e51, 1e2), r"^phi, psi and phi/psi must .* got phi = 1e\+51, psi = 100$"),
+        ((relu, 1, 1e51), r"^phi, psi and phi/psi must .* got phi = 1, psi = 1e\+51$"),
+        ((relu, 1e2, 1e-51), r"^phi, psi and phi/psi must .* got phi = 100, psi = 1e-51$"),
+        ((relu, 1e30, 1e-30), r"^phi, psi and phi/psi must .* got phi = 1e\+30, psi = 1e-30$"),
+        ((relu, 1e-30, 1e30), r"^phi, psi and phi/psi must .* got phi = 1e-30, psi = 1e\+30$"),
     ],
 )
 def test_wrong_models_are_refused(arguments, message):

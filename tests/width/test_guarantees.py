@@ -226,7 +226,14 @@ def test_width_for_a_group_of_your_own():
         (lambda: guarantees.tail(NORM, [1.0], 0, 1), "m must be an integer >= 1, got 0"),
         (lambda: guarantees.tail(NORM, [1.0], 5, "a"), "t must be a finite number, got 'a'"),
         (lambda: guarantees.tail(NORM, [1.0], 5, -1), "t must be at least 0, got -1"),
-        (lambda: guarantees.tail(NORM, [1.0], 5, 1, columns=[1]), "column must be below 1"),
+        (
+            lambda: guarantees.tail(NORM, [1.0], 5, 1, columns=[1]),
+            r"columns must be integers >= 0 and < 1, the size of .* norm at d = 1, got \[1\]$",
+        ),
+        (
+            lambda: guarantees.tail(COORDINATE, [1.0, 2.0], 5, 1, columns=1),
+            "columns must be integers >= 0 and < 2, the size of the group .* at d = 2, got 1$",
+        ),
         (lambda: guarantees.width_for("norm", 3, 1), "group must be a Group such as groups.NORM"),
         (lambda: guarantees.width_for(NORM, 0, 1), "d must be an integer >= 1, got 0"),
         (lambda: guarantees.width_for(NORM, 3, 0), "error must be a positive number, got 0"),
