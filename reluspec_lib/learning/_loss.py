@@ -44,10 +44,10 @@ Growth = Callable[[Array], Array]
 def unit(array: Array) -> tuple[Array, float]:
     """Return an array over a power of two, for exact scaling, and that power.
 
-    The power is at most twice the largest entry.
+    The power is at most twice the largest entry, if this is not below 2^-1001; it is 1 for zeros.
     """
     largest = float(np.abs(array).max(initial=0))
-    scale = 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000) if largest else 1.0
+    scale = 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000)
     return array / scale, scale
 
 
@@ -172,7 +172,7 @@ def lanczos(A: Array | LinearOperator, force: Array, growth: Growth) -> tuple[Ar
                 allowed *= np.where(sizes, sizes, 1)
                 change = float(np.max(np.linalg.norm(changed, axis=0) / allowed))
                 # Changes that shrink slowly add up: their sum as a geometric series.
-                ratio = min(change / last_change, 0.99) if last_change else 0.0
+                ratio = min(change / last_change, 0.99)
                 finished |= change / (1 - ratio) <= 1
                 last_change = change
             if finished:

@@ -204,8 +204,7 @@ def descent(
         z = scaled * values[:, None]
         # (1 - (1 - z)^s)/z, which is s at 0; beyond z = 1 the power alternates.
         slow = -np.expm1(counts * np.log1p(-np.minimum(z, 0.5)))
-        with np.errstate(over="ignore"):
-            fast = 1 - np.where(counts % 2, np.sign(1 - z), 1) * np.abs(1 - z) ** counts
+        fast = 1 - np.where(counts % 2, np.sign(1 - z), 1) * np.abs(1 - z) ** counts
         grown = np.where(z < 0.5, slow, fast)
         at_zero = np.broadcast_to(counts.astype(np.float64), grown.shape).copy()
         sum_of_powers: Array = np.divide(grown, z, out=at_zero, where=z > 0)

@@ -5,6 +5,7 @@ import math
 import pickle
 import re
 
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.linalg
@@ -66,6 +67,29 @@ def by_loop(A, b, start, step, count):
     return v
 
 
+@pytest.mark.parametrize("method", ["flow", "descent"])
+def test_what_is_learned_along_any_eigenvalue(method, monkeypatch):
+    # The function that the solvers are given, with weights whose unit is 1.
+    def solve(loss, growth, solver):
+        given.append(growth)
+        return solver, np.zeros((1, 4)), 0
+
+    given, eigenvalues = [], [0, 1e-300, 1e-12, 0.1, 0.99, 1 - 1e-9, 1, 1.5, 1.9]
+    monkeypatch.setattr(dynamics, "solve", solve)
+    if method == "flow":
+        counts = [0, 1e-3, 2, 1e6]
+        dynamics.flow([[0.5]], [1.0], counts)
+        learned = lambda x, t: -mp.expm1(-x * t) / x if x else t  # noqa: E731
+    else:
+        counts = [0, 1, 2, 1001]
+        dynamics.descent([[0.5]], [1.0], 1.0, counts)
+        learned = lambda x, s: (1 - (1 - x) ** s) / x if x else s  # noqa: E731
+    with mp.workdps(400):
+        expected = [[float(learned(mp.mpf(x), t)) for t in counts] for x in eigenvalues]
+    found = given[0](np.array(eigenvalues))
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=0)
+
+
 # --- arguments
 
 W0, TARGET = np.ones((3, 4)) + np.eye(3, 4), targets.limit(groups.NORM, 3)
@@ -83,33 +107,6 @@ USUAL = {
 
 def call(function, change):
     return getattr(dynamics, function)(**(USUAL[function] | change))
-
-
-# --- sizes
-
-
-@pytest.mark.parametrize("largest", [1.0, 1.5, 3e-300, 7e200, -5.0])
-def test_the_unit_is_a_power_of_two_above_the_largest_entry(largest):
-    array = np.array([[0.25, 1.0], [-0.5, 0.125]]) * largest
-    scaled, unit = _loss.unit(array)
-    assert math.frexp(unit)[0] == 0.5
-    assert abs(largest) <= unit <= 2 * abs(largest)
-    np.testing.assert_array_equal(scaled * unit, array)
-    zeros, one = _loss.unit(np.zeros(3))
-    assert (zeros.tolist(), one) == ([0, 0, 0], 1)
-    assert _loss.unit(np.empty((2, 0)))[1] == 1
-
-
-@pytest.mark.parametrize("size", [1e-320, 1e-200, 1.0, 1e300])
-def test_lengths_of_vectors_of_any_size(size):
-    assert _loss.length_of(np.array([3.0, 0, -4]) * size) == pytest.approx(5 * size, rel=1e-3)
-    assert _loss.length_of(np.zeros(3)) == 0
-
-
-def test_eigenvalues_that_are_rounding_are_not_learned():
-    values = np.array([-1e-15, 0, 2.2e-14, 2.3e-14, 1e-3, 1.0]) * 7
-    # 100 rounding units of the largest.
-    assert _loss.unlearned(values, 100).tolist() == [True] * 3 + [False] * 3
 
 
 # --- gradient flow
@@ -286,6 +283,15 @@ def test_huge_responses_are_learned_too():
         assert_same_readout(other.readout / 1e200, path.readout, 1e-11)
 
 
+def test_the_solver_by_products_takes_the_last_time_that_it_allows(monkeypatch):
+    # One unit of length 1: J = 1/2, so that time 16 is 8 products.
+    monkeypatch.setattr(dynamics, "MOST_PRODUCTS", 8)
+    path = dynamics.flow([[1.0]], [3.0], [16.0], solver="expm")
+    np.testing.assert_allclose(path.readout, [[-3 * math.expm1(-8)]], rtol=1e-13)
+    with pytest.raises(ValueError, match=r"^times must not exceed 16 with the solver expm, "):
+        dynamics.flow([[1.0]], [3.0], [np.nextafter(16, 17)], solver="expm")
+
+
 def test_the_solver_by_products_refuses_times_that_take_for_ever():
     W, target, _, _, _ = setting("function")
     latest = 100_000 / fisher.trace(W)
@@ -334,6 +340,15 @@ def test_wide_networks_never_hold_the_matrix(monkeypatch):
     assert_same_readout(free.readout, held.readout, 1e-12)
     exponential = dynamics.flow(W, target, [3.0], solver="expm")
     assert_same_readout(exponential.readout, dynamics.flow(W, target, [3.0]).readout, 1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:2])
+def test_one_unit_learns_by_a_power_of_what_each_step_leaves(solver):
+    # One unit of length 1: J = 1/2, and a step of size 2 ends at the target.
+    for step in (0.5, 0.999, 1.0, 1.001, 1.999, 2.0, 2.001, 3.5):
+        path = dynamics.descent([[1.0]], [3.0], step, [0, 1, 2, 7], solver=solver)
+        left = (1 - step / 2) ** np.array([0, 1, 2, 7])
+        np.testing.assert_allclose(path.readout, [3 - 3 * left], rtol=1e-13)
 
 
 def test_many_small_steps_are_the_flow():
@@ -393,6 +408,13 @@ def test_an_overflow_is_infinite_without_a_warning():
     for solver in SOLVERS[:2]:
         path = dynamics.descent(W, target, 50.0, [1000], unstable=True, solver=solver)
         assert not np.isfinite(path.readout).any()
+
+
+def test_a_power_that_is_a_number_yet_no_readout_is_infinite_without_a_warning():
+    # One unit of length 1, whose error doubles in size and changes its sign at each step.
+    path = dynamics.descent([[1.0]], [1e5], 6.0, [1000, 1015, 1023], unstable=True)
+    assert path.readout[0, 0] == pytest.approx(-1e5 * 2.0**1000, rel=1e-12)
+    assert path.readout[0, 1:].tolist() == [math.inf, math.inf]
 
 
 def test_an_overflow_of_stochastic_descent_is_no_warning_either():
@@ -564,11 +586,15 @@ def test_minibatches_are_stable_below_the_bound(batch, factor, grows):
 
 
 @pytest.mark.parametrize("noise", [0, 0.5])
-@pytest.mark.parametrize("kind", ["function", "readout"])
+@pytest.mark.parametrize("kind", ["function", "function of power 1", "readout"])
 def test_sgd_equals_a_plain_loop_on_the_same_draws(kind, noise):
     W, target, _, _, _ = setting(kind)
+    if "power 1" in kind:
+        target = 2 * targets.limit(groups.COORDINATE, D)
+        assert target.power == 1
     start = rng(4).normal(size=M)
-    path = dynamics.sgd(W, target, 0.1, [0, 3, 10], 5, rng(3), noise=noise, start=start)
+    options = {"noise": noise} if noise else {}
+    path = dynamics.sgd(W, target, 0.1, [0, 3, 10], 5, rng(3), start=start, **options)
     generator, v, expected = rng(3), start.copy(), [start.copy()]
     for count in range(1, 11):
         x = generator.normal(size=(5, D))
@@ -816,7 +842,7 @@ TOO_LARGE = "is stable, got 9; to exceed it, pass unstable=True"
         ("flow", {"times": [-1.0]}, "times must be numbers >= 0 in increasing order, got [-1.0]"),
         (
             "flow",
-            {"solver": "expm", "times": [1.0, 1e17]},
+            {"solver": "expm", "times": [1.0, 2.0, 1e17]},
             f"times must not exceed {1e5 / (np.sum(W0**2) / 2):.3g} with the solver expm, which "
             "takes longer the later they are, got 1e+17",
         ),
