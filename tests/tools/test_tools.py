@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -381,6 +382,20 @@ def test_a_run_takes_the_tests_that_are_named(tmp_path):
             [*command, *names], cwd=tmp_path, env=env, capture_output=True, text=True
         )
         assert re.findall(r"ran (\d)", done.stdout) == ran
+
+
+def test_a_mutant_without_end_is_stopped_soon(tmp_path):
+    # mutmut itself would wait for ten times what all tests of the function take.
+    (tmp_path / "test_a.py").write_text("def test_x():\n    while True: pass")
+    known = {"duration_by_test": {"test_a.py::test_x": 0.0}}
+    (tmp_path / mutants.DURATIONS).write_text(json.dumps(known))
+    command = [sys.executable, "-m", "pytest", "-ptools.mutants", "-pno:cacheprovider"]
+    env = environment() | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        [*command, "test_a.py::test_x"], cwd=tmp_path, env=env, capture_output=True
+    )
+    assert done.returncode == -signal.SIGXCPU
+    assert done.returncode in mutants.OUT_OF_TIME
 
 
 def test_the_hash_of_a_module_is_that_of_its_code(tmp_path):
