@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from reluspec_lib import activations, fisher
+from reluspec_lib.beyond import _activation
 
 
 def polar(power, rho, sign=1.0):
@@ -28,14 +29,21 @@ def test_kinks_and_names():
     assert (activations.gelu.kinks, activations.relu.kinks) == ((), (0.0,))
 
 
-@pytest.mark.parametrize("power", [0, 1, 2.5, 20])
+@pytest.mark.parametrize("power", [0, 1, 2, 2.5, 20])
 @pytest.mark.parametrize("even, odd", [(0.3, 0.3), (0.3, -0.2), (0, 2), (1.5, 0)])
 def test_values_of_homogeneous_activations(even, odd, power):
     act = activations.Homogeneous(even, odd, power, "one")
     t = np.array([[-2.0, -0.5], [0.25, 3.0]])
     expected = np.abs(t) ** power * np.where(t > 0, even + odd, even - odd)
     np.testing.assert_allclose(act(t), expected, rtol=1e-14, atol=1e-15)
+    assert act(0.0) == (0 if power else even)
     assert (act.even, act.odd, act.power) == (even, odd, power)
+    assert (act.name, act.kinks) == ("one", (0.0,))
+
+
+def test_a_rectifier_of_numbers_far_below_0_is_0():
+    # Also where the parts on the two sides overflow by themselves.
+    assert activations.Homogeneous(2, 2, 1, "one")([-1e308, 1.0]).tolist() == [0, 4]
 
 
 @pytest.mark.parametrize("name", ["gelu", "erf", "cos", "sin"])
@@ -56,6 +64,51 @@ def test_long_columns_that_are_nearly_parallel(name, a, b, rho):
     size = np.sqrt(activations.kernel(named, a, a, 1) * activations.kernel(named, b, b, 1))
     expected = activations.kernel(named, a, b, rho)
     assert abs(activations.kernel(plain, a, b, rho) - expected) <= 2e-9 * size
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cosine_and_sine_are_hyperbolic_ones_of_the_correlation(sign):
+    entries = _activation.cosine(sign)
+    hyperbolic = mp.cosh if sign == 1 else mp.sinh
+    near = [1e-9, 1e-17]
+    for a, b, rho, gap in [
+        (0.7, 1.5, 0.25, 0.75),
+        (0.7, 1.5, -0.25, 0.75),
+        (2.0, 0.0, 0.0, 1.0),
+        *[(1e4, 1e4 + 0.5, s * (1 - g), g) for s in (1, -1) for g in near],
+    ]:
+        with mp.workdps(40):
+            exact = 1 - mp.mpf(gap) if rho >= 0 else mp.mpf(gap) - 1
+            size = mp.exp(-(mp.mpf(a) ** 2 + mp.mpf(b) ** 2) / 2)
+            expected = float(size * hyperbolic(mp.mpf(a) * b * exact))
+        found = entries(*(np.array([value]) for value in (a, b, rho, gap)))
+        np.testing.assert_allclose(found, [expected], rtol=1e-12 if a > 1e3 else 1e-14, atol=1e-17)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        activations.silu,
+        activations.gelu,
+        *(activations.Homogeneous(1.5, 0.5, power, "one") for power in (0, 1, 2)),
+    ],
+)
+def test_matrices_have_the_moments_of_columns_in_the_type_of_the_weights(activation):
+    W = np.array([[0.5, 1.0, -1.5], [0.0, 2.0, 0.25]])
+    lengths = np.linalg.norm(W, axis=0)
+    rho = W.T @ W / np.outer(lengths, lengths)
+    expected = activations.kernel(activation, lengths[:, None], lengths, np.clip(rho, -1, 1))
+    for kind, rtol in ((np.float32, 1e-6), (np.float64, 1e-8)):
+        J = fisher.matrix(W.astype(kind), activation=activation)
+        assert J.dtype == kind
+        np.testing.assert_allclose(J, expected, rtol=rtol)
+
+
+def test_moments_of_degree_0_do_not_depend_on_lengths_whose_squares_are_not_floats():
+    w = np.array([0.6, 0.8])
+    J = fisher.matrix(np.column_stack([1e200 * w, 0 * w, w]), activation=activations.step)
+    expected = [[0.5, 0.25, 0.5], [0.25, 0.25, 0.25], [0.5, 0.25, 0.5]]
+    np.testing.assert_allclose(J, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 1.5, 2, 3, 4])

@@ -15,6 +15,12 @@ from reluspec_lib.beyond import _radial
 
 CLIP = activations.Activation(lambda t: np.clip(t, -1, 1), kinks=(-1, 1), name="clip")
 ELU = activations.Activation(lambda t: np.where(t > 0, t, np.expm1(np.minimum(t, 0))), name="elu")
+ZERO = activations.Activation(np.zeros_like)
+
+
+def jump(place, kind=float):
+    """3 beyond a place, else 0."""
+    return activations.Activation(lambda t: (3 * (t > place)).astype(kind), kinks=(place,))
 
 
 def in_plane(function, a, b, rho):
@@ -36,6 +42,14 @@ def test_the_relu_has_the_coefficients_and_eigenvalues_of_the_core(d, k):
         harmonics.eigenvalue(d, k), rel=1e-12
     )
     assert activations.eigenvalue("relu", d, k, rung=1) == 0
+
+
+@pytest.mark.parametrize("slope", [-1.0, 0.25])
+def test_the_parts_of_a_leaky_relu_have_a_factor_each(slope):
+    for k in range(4):
+        factor = 1 + slope if k % 2 else 1 - slope
+        found = activations.coefficient(activations.leaky(slope), 4, k)
+        assert found == pytest.approx(factor * harmonics.relu_coefficient(4, k), rel=1e-12)
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 2, 3])
@@ -75,6 +89,17 @@ def test_coefficients_of_others_are_integrals(activation, d, k, s):
     assert activations.coefficient(act, d, k, s) == pytest.approx(density * expected, abs=1e-11)
 
 
+def test_coefficients_without_length_and_far_out():
+    bent = activations.Activation(lambda t: np.abs(t - 1), kinks=(1,))
+    # E|s u - 1|, u uniform on [-1, 1]: (s + 1/s)/2 from s = 1 on.
+    found = activations.coefficient(bent, 3, 0, [[0.0, 0.5], [1.0, 2.0]])
+    np.testing.assert_allclose(found, [[1, 1], [1, 1.25]], rtol=1e-14)
+    # What overflows on its way to a finite value gives no warning.
+    logistic = activations.Activation(lambda t: 1 / (1 + np.exp(-t)))
+    found = activations.coefficient(logistic, 3, 1, 1e4)
+    assert found == pytest.approx(0.25 - math.pi**2 / 12e8, rel=1e-14)
+
+
 @pytest.mark.parametrize("d, scale", [(1, 1.0), (3, 1.0), (10, 0.5), (4, 2.0)])
 def test_the_ladders_of_cosine_and_sine_are_geometric(d, scale):
     # Mehler: the Fourier kernel has Gaussian times Hermite eigenfunctions.
@@ -87,6 +112,25 @@ def test_the_ladders_of_cosine_and_sine_are_geometric(d, scale):
         assert found.error < 1e-12
         other = activations.ladder("cos" if k % 2 else "sin", d, k, 3, scale=scale)
         np.testing.assert_array_equal(other.eigenvalues, 0)
+
+
+def test_the_numbers_of_rungs():
+    # Those of the sine at d = 1, as above.
+    beta = (math.sqrt(5) - 1) / 2
+    expected = (beta / (1 + beta)) ** (1 + 2 * np.arange(12)) / (1 + beta)
+    found = activations.ladder("sin", 1, 1, 12)
+    np.testing.assert_allclose(found.eigenvalues, expected, rtol=1e-9)
+    assert len(activations.ladder("sin", 1, 1).eigenvalues) == 4
+    for rung in (0, 4, 11):
+        value = activations.eigenvalue("sin", 1, 1, rung)
+        assert value == pytest.approx(expected[rung], rel=1e-9)
+
+
+@pytest.mark.parametrize("name, k", [("gelu", 1), ("silu", 1), ("sin", 3)])
+def test_the_error_of_a_ladder_is_at_least_rounding(name, k):
+    # Also where two rules agree to all digits.
+    found = activations.ladder(name, 10, k, 2)
+    assert found.error > 1e-15 * math.sqrt(activations.second_moment(name, 10))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +153,25 @@ def test_the_second_moment_is_a_mean_over_lengths():
     expected = chi @ (np.tanh(0.7 * np.outer(r, z)) ** 2 @ w)
     assert activations.second_moment("tanh", 3, scale=0.7) == pytest.approx(expected, rel=1e-6)
     assert activations.second_moment(activations.leaky(0.5), 4) == pytest.approx(4 * 0.625)
+
+
+def test_second_moments_in_two_dimensions_are_means_of_the_law_of_laplace():
+    # There g.x has the density exp(-|t|)/2.
+    for scale in (0.25, 2.0):
+        for kind in (float, np.int8):
+            found = activations.second_moment(jump(1.0, kind), 2, scale=scale)
+            assert found == pytest.approx(4.5 * math.exp(-1 / scale), rel=1e-13)
+    one = activations.Activation(np.ones_like)
+    assert activations.second_moment(one, 2) == pytest.approx(1, rel=1e-14)
+
+
+@pytest.mark.parametrize("d", [2, 3, 10])
+def test_second_moments_of_exponentials_are_those_of_the_characteristic_function(d):
+    # E exp(tT) = (1 - t^2)^(-d/2) for T = g.x.
+    growing = activations.Activation(lambda t: np.exp(0.2 * t))
+    assert activations.second_moment(growing, d) == pytest.approx(0.84 ** (-d / 2), rel=1e-13)
+    found = activations.second_moment("cos", d, scale=6.0)
+    assert found == pytest.approx((1 + 145 ** (-d / 2)) / 2, rel=1e-13)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "silu", "softplus"])
@@ -135,13 +198,16 @@ def test_the_ladder_of_a_homogeneous_activation_has_one_rung(power, fourth):
     np.testing.assert_allclose(found.functions(r), expected, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("order, t", [(3.5, 2.0), (30.0, 1e-10), (200.0, 1e-3), (400.0, 100.0)])
+@pytest.mark.parametrize(
+    "order, t",
+    [(3.5, 2.0), (30.0, 1e-10), (200.0, 1e-3), (400.0, 40.0), (400.0, 100.0), (600.0, 120.0)],
+)
 def test_bessel_functions_that_overflow_by_their_logarithm(order, t):
     with mp.workdps(30):
         expected = float(mp.log(mp.besselk(order, t)))
     found = _radial._log_bessel(order, np.array([t]))[0]
     # Debye's expansion leaves out the fourth power of 1/order.
-    assert abs(found - expected) < 0.01 / order**4 + 4e-15 * abs(expected)
+    assert abs(found - expected) < 1e-3 / order**4 + 1e-15 * abs(expected)
 
 
 def test_a_large_scale_makes_a_gelu_a_relu():
@@ -187,8 +253,11 @@ def test_large_dimensions(d):
     assert activations.eigenvalue("gelu", d, 1) == pytest.approx(0.25, rel=1e-10)
 
 
-def test_the_function_zero_has_the_eigenvalue_zero():
-    assert activations.eigenvalue(activations.Activation(np.zeros_like), 3, 0) == 0
+def test_the_function_zero_has_only_zeros():
+    assert activations.eigenvalue(ZERO, 3, 0) == 0
+    assert activations.second_moment(ZERO, 3) == 0
+    assert activations.on_sphere(ZERO, 3, 0) == 0
+    assert activations.radial(ZERO, 3, 1, [1.0, 2.0]).tolist() == [0, 0]
 
 
 # --- limits
@@ -199,6 +268,46 @@ def test_the_limits_of_the_relu_are_those_of_the_groups(group):
     x = np.vstack([rng().normal(size=(4, 5)), np.zeros(5)])
     np.testing.assert_allclose(activations.limit("relu", group, x), group.limit(x), atol=1e-13)
     np.testing.assert_allclose(activations.limit("relu", group, x[0], [0]), group.limit(x[0], [0]))
+
+
+@pytest.mark.parametrize("name", ["relu", "softplus"])
+def test_numbers_give_floats_and_arrays_arrays(name):
+    for function in (activations.coefficient, activations.radial):
+        assert type(function(name, 3, 1, 2.0)) is float
+        assert function(name, 3, 1, [[2.0, 1.0]]).shape == (1, 2)
+
+
+def test_radial_parts_of_any_scale_and_power():
+    # E[t^a t c r/4] for the odd part c r t/2 of both, of which b_1 is a third.
+    for name in ("relu", "softplus"):
+        for scale, power in ((0.5, 20.0), (3.0, 1.0)):
+            found = activations.radial(name, 3, 1, 2.0, power=power, scale=scale)
+            moment = 2 ** ((power + 1) / 2) * math.gamma((power + 4) / 2) / math.gamma(1.5)
+            assert found == pytest.approx(scale * moment / 3, rel=1e-12)
+    # Rules are compared until they agree, whatever the size of the activation.
+    small = activations.Activation(lambda t: 1e-6 * np.tanh(t))
+    found = activations.radial(small, 3, 1, 20.0) / 1e-6
+    assert found == pytest.approx(activations.radial("tanh", 3, 1, 20.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.1, 1.0, 3.0])
+@pytest.mark.parametrize("group", groups.ALL)
+def test_limits_are_radial_parts_times_those_of_directions(group, size):
+    # Without length there is no direction: only a function of the length alone is not 0 there.
+    direction = np.array([0.6, -0.8, 0.0])
+    part = activations.radial("gelu", 3, group.degree, size) / (
+        activations.radial("relu", 3, group.degree, 1.0)
+    )
+    expected = part * group.limit(direction)
+    found = activations.limit("gelu", group, size * direction)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_limit_of_the_norm_where_there_is_no_length(d):
+    part = activations.radial("softplus", d, 0, 0.0) / activations.radial("relu", d, 0, 1.0)
+    found = activations.limit("softplus", groups.NORM, np.zeros(d))
+    np.testing.assert_allclose(found, part * groups.NORM.limit(np.eye(d)[0]), rtol=1e-13)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "tanh", "step", "softplus", CLIP])
@@ -266,6 +375,37 @@ def test_on_a_sphere_with_kinks():
     ends = [0, 1 / math.sqrt(3), 4, 12]
     expected = sum(integrate.quad(square, *piece)[0] for piece in itertools.pairwise(ends))
     assert activations.on_sphere(CLIP, 3, 1) == pytest.approx(expected, rel=1e-10)
+
+
+def test_on_a_sphere_with_a_jump_and_with_a_far_kink():
+    # At d = 1 the mean over the two points has a jump itself, where the length t reaches 1/2.
+    found = activations.on_sphere(jump(1.0), 1, 0, radius=2.0)
+    assert found == pytest.approx(1.5**2 * 2 * stats.norm.sf(0.5), rel=1e-12)
+    # sinh(s)/s is the mean of cosh(s u); at its kink and beyond cosh is more than a float can be.
+    cosh = activations.Activation(np.cosh, kinks=(1e3,))
+    found = activations.on_sphere(cosh, 3, 0, scale=0.1)
+    assert found == pytest.approx(math.expm1(0.06) / 0.06, rel=1e-13)
+
+
+def test_means_over_lengths_with_jumps():
+    r = np.array([[0.5, 1.5], [1.5, 30.0]])
+    for d in (1, 3):
+        found = activations.radial(jump(1.0), d, 1, r)
+        np.testing.assert_allclose(found, 3 * stats.norm.pdf(1 / r), rtol=1e-13)
+
+    # E t 1(z > -h) in the plane, less what is missing from E t at each angle.
+    def missing(angle, h):
+        q = h / math.cos(angle)
+        return q * math.exp(-q * q / 2) + math.sqrt(math.pi / 2) * math.erfc(q / math.sqrt(2))
+
+    expected = [
+        math.sqrt(math.pi / 2)
+        - integrate.quad(missing, -math.pi / 2, math.pi / 2, args=(1 / one,), epsabs=1e-14)[0]
+        / (2 * math.pi)
+        for one in (0.5, 30.0)
+    ]
+    found = activations.radial(jump(-1.0), 2, 0, [0.5, 30.0])
+    np.testing.assert_allclose(found, 3 * np.array(expected), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["relu", "gelu"])
@@ -351,6 +491,24 @@ def test_the_fourth_moment_must_be_finite(rate, passes):
     else:
         with pytest.raises(ValueError, match="finite fourth moment"):
             activations.eigenvalue(act, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "function, share",
+    [
+        # Its fourth moment is spread evenly over the positive half of the range.
+        (lambda t: np.exp(t / 4), 1 / (_radial._GROWTH_PIECES * (1 + 0.5 / _radial._FARTHEST))),
+        (lambda t: np.where(t > 5, np.nan, t), 1.0),
+    ],
+)
+def test_the_share_at_the_ends_of_the_range(function, share):
+    message = (
+        "activation must have a finite fourth moment E s(g.x)^4, g and x standard Gaussian in R^2, "
+        f"with the pre-activation times 1; got a share of {share:.2g} of it at the ends of the "
+        "range"
+    )
+    with refused(f"^{re.escape(message)}$"):
+        activations.eigenvalue(activations.Activation(function), 2, 0)
 
 
 def refused(message):
