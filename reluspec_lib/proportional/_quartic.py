@@ -34,6 +34,8 @@ _REAL = 1e-10
 _SMALLEST_EDGE = 1e-24
 # Edges are equal if they differ by less than this, relative to their size.
 _SAME_EDGE = 1e-13
+# Two approximations of one root lie closer than this, relative to their size.
+_SAME_ROOT = 1e-3
 
 # A root that satisfies the equation no better than this is the product of rounding.
 _SOLVED = 1e-11
@@ -205,9 +207,11 @@ class Quartic:
         D = 1 + self.alpha * self.zeta * q
         slope = top.deriv() * q * D - top * (D + 2 * q * D.deriv())
         slope = slope.trim()
-        # With little noise roots may be 1e26 times apart, of which each polynomial gives one end.
+        found = slope.roots()
+        # With little noise roots may be 1e26 times apart, and the small ones are lost.
         inverse = np.asarray(Polynomial(slope.coef[::-1]).roots(), np.complex128)
-        found = np.concatenate([slope.roots(), 1 / inverse])
+        distance = np.abs(np.multiply.outer(1 / inverse, 1 / found) - 1)
+        found = np.append(found, 1 / inverse[distance.min(axis=1, initial=1) > _SAME_ROOT])
         real = found.real[np.abs(found.imag) <= 1e-6 * np.abs(found)]
         curvature = slope.deriv()
         for _ in range(3):

@@ -7,7 +7,7 @@ import pytest
 
 from reluspec_lib.proportional._descent import Descent
 from reluspec_lib.proportional._fixed_point import FixedPoint
-from reluspec_lib.proportional._layers import Layers
+from reluspec_lib.proportional._layers import _POSITIVE, Layers, _Point
 
 
 class Semicircle(Descent):
@@ -199,6 +199,74 @@ def test_the_chain_as_written_and_its_derivatives(zeta, noise, phi, gammas):
     np.testing.assert_allclose(error * (1 + here.size), np.abs(here.z / z - 1), rtol=1e-12)
     far = np.array([1e9 + 1e9j])
     np.testing.assert_allclose(equations.at(equations.start(far)[0]).z, far, rtol=1e-7)
+
+
+def test_how_much_rounding_is_in_the_end_of_the_chain():
+    # Each layer passes on what its linear part has, and adds what the terms of h lose in their sum.
+    zeta, noise, gammas = 0.7, 0.3, [0.6, 1.7]
+    equations = Layers(zeta, noise, 1.3, gammas, SIGMA, SHARE)
+    y = np.array([0.4 + 0.8j, -1.5 + 0.3j, 6 + 1e-3j, 0.21 + 0.01j])
+    for each, found in zip(y, equations.at(y).size, strict=True):
+        w = chain(each, zeta, noise, 1.3, gammas[:1])[3][1]
+        size = (1 + abs(1 - w / each)) / abs(w / each)
+        for layer in (1, 2):
+            u = zeta * w + noise
+            z, _, h, _ = chain(each, zeta, noise, 1.3, gammas[:layer])
+            size = size * abs(zeta * w / u) + (1 + abs(1 - h)) / abs(h)
+            w = z / gammas[layer - 1]
+        assert found == pytest.approx(size, rel=1e-12)
+
+
+def test_the_first_guess_is_the_chain_of_sizes_far_above_that_of_the_data():
+    # Then every h is 1, and w_0 is y + 1.
+    equations = Layers(0.7, 0.3, 1e9, [1e9, 2e9], SIGMA, SHARE)
+    z = 2e9 * np.array([5 + 1j, -3 + 2j])
+    np.testing.assert_allclose(equations.at(equations.start(z)[0]).z, z, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "value, slope, allowed",
+    [
+        (1 + 1j, -1, True),
+        (1 + 1e-11j, -1, True),
+        (1 - 1e-6j, 1, False),
+        # Next to the axis the slope in z decides, that of z in y being -2 here.
+        (1 + 1e-13j, -1, True),
+        (1 - 1e-8j, -1, True),
+        (1 + 0j, 0, False),
+        (1 + 1e-13j, 1, False),
+        (1 - 1e-8j, 1, False),
+        # But not at an edge: the slope times z = 0.5 is more than 1e5 times the value.
+        (1 - 1e-8j, 4.1e5, True),
+        (1 - 1e-8j, 3.9e5, False),
+        (1e3 * (1 - 1e-8j), 4.1e5, False),
+        (1e-3 * (1 - 1e-8j), 4.1e2, True),
+    ],
+)
+def test_what_is_a_limit_from_above(value, slope, allowed):
+    equations, z = Layers(0.7, 0.3, 1.3, [0.6], SIGMA, SHARE), np.array([0.5 + 0j])
+    fine, one = (np.array([2 + 1j]), np.ones(1)), np.ones(1)
+    number = np.array([value]), np.array([slope + 0j])
+    # One number alone decides, wherever it stands.
+    for upper in ([number], [fine, number], [number, fine]):
+        here = _Point(z, np.array([-2 + 0j]), one, one, one, upper)
+        assert equations._admissible(z, here).tolist() == [allowed]
+
+
+def test_an_imaginary_part_that_is_as_large_as_rounding():
+    equations, z = Layers(0.7, 0.3, 1.3, [0.6], SIGMA, SHARE), np.array([0.5 + 0j])
+    one, value = np.ones(1), np.array([1 + 1j * _POSITIVE])
+    assert abs(value[0]) == 1
+    for slope, allowed in ((-1, False), (1, True)):
+        here = _Point(z, one, one, one, one, [(value, slope * one)])
+        assert equations._admissible(z, here).tolist() == [allowed]
+
+
+def test_transforms_at_a_pole_of_the_chain_warn_of_nothing():
+    equations = Layers(0.7, 0.3, 1.0, [0.6], SIGMA, SHARE)
+    with np.errstate(all="raise"):
+        s, h = equations.transforms(np.ones(1, complex), np.array([[SIGMA[0], 0.0]]))
+    assert len(s) == len(h) == 2
 
 
 @pytest.mark.parametrize("phi, psi", [(0.5, 0.8), (2.0, 0.7)])
