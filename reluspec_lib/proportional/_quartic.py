@@ -207,7 +207,7 @@ class Quartic:
         D = 1 + self.alpha * self.zeta * q
         slope = top.deriv() * q * D - top * (D + 2 * q * D.deriv())
         slope = slope.trim()
-        found = slope.roots()
+        found = np.asarray(slope.roots(), np.complex128)
         # With little noise roots may be 1e26 times apart, and the small ones are lost.
         inverse = np.asarray(Polynomial(slope.coef[::-1]).roots(), np.complex128)
         distance = np.abs(np.multiply.outer(1 / inverse, 1 / found) - 1)

@@ -1,6 +1,7 @@
 """The Fisher information matrix, against quadrature, simulation and equation (5) of the paper."""
 
 import math
+import re
 
 import mpmath as mp
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import rng
-from reluspec_lib import features, fisher, groups, sample_weights
+from helpers import entry, rng
+from reluspec_lib import activations, features, fisher, groups, sample_weights
 from reluspec_lib.spectrum._kernel import COEFFICIENTS, _fit
 
 OTHER_ROOT = groups.Square(root=-1)
@@ -76,6 +77,19 @@ def test_one_dimension_works(W, expected):
     np.testing.assert_allclose(fisher.matrix(W), expected, atol=1e-15)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_activation_in_place_of_the_relu_gives_its_own_second_moments(kind, workers):
+    # s(t) = r(t) - r(-t)/4, and r(a) r(-b) has the mean of r(a) r(b) at the angle pi - theta.
+    W = rng().normal(size=(3, 250))
+    lengths = np.linalg.norm(W, axis=0)
+    angles = np.arccos(np.clip((W / lengths).T @ (W / lengths), -1, 1))
+    expected = np.outer(lengths, lengths) * (17 / 16 * entry(angles) - entry(np.pi - angles) / 2)
+    J = fisher.matrix(W, activation=activations.leaky(0.25), dtype=kind, workers=workers)
+    assert J.dtype == kind
+    np.testing.assert_allclose(J, expected, rtol=0, atol=30 * np.finfo(kind).eps)
+
+
 # --- the polynomial in place of the arccosine
 
 
@@ -106,6 +120,21 @@ def test_lengths_whose_squares_leave_the_range_keep_their_directions(exponent):
     expected = fisher.matrix(W) @ V
     expected[5] = (np.ldexp(fisher.matrix(W)[5], exponent) @ V) if exponent < 0 else row @ V
     np.testing.assert_allclose(fisher.matvec(mixed, V), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_columns_must_be_shorter_than_the_root_of_the_largest_number(kind):
+    largest = np.finfo(kind).max
+    limit = math.sqrt(largest)
+    J = fisher.matrix([[math.nextafter(limit, 0)]], dtype=kind)
+    assert J[0, 0] == pytest.approx(largest / 2, rel=1e-6)
+    message = f"W must have columns shorter than {limit:.3g}, or J overflows in {np.dtype(kind)}"
+    # The length of the last one overflows itself, which is no reason for a warning.
+    cases = [([[limit]], limit), ([[1e200]], 1e200), (np.full((2, 1), largest), math.inf)]
+    for W, length in cases:
+        full = f"{message}, got one of length {length:.3g}"
+        with pytest.raises(ValueError, match=f"^{re.escape(full)}$"):
+            fisher.matrix(W, dtype=kind)
 
 
 @pytest.mark.parametrize("m", [1, 199, 200, 201, 400, 401, 700])
