@@ -400,7 +400,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
         until = list(itertools.accumulate(seconds.get(item.nodeid, 0.0) for item in items))
         count = max(1, sum(end <= ALLOWED for end in until))
         del items[count:]
-        if chosen and items:
+        if chosen and all(item.nodeid in seconds for item in items):
             _limit(3 + 5 * until[count - 1])
 
 

@@ -185,6 +185,11 @@ def no_ridge(spectrum: Spectrum, count: Array) -> Array:
     high = np.log(2 * trace / count[reached])
     if reached.any():
         kappa[reached] = np.exp(_root(excess, low, high, count[reached]))
+    # By rounding short of the count, no ridge would look like a small one.
+    step = 2.0**-52
+    while (short := reached & (spectrum.dimension(kappa) < count)).any():
+        kappa[short] *= 1 - step
+        step *= 2
     return kappa
 
 

@@ -63,8 +63,8 @@ class _Kernel:
     def __init__(self, directions: Array, side: int = _TILE) -> None:
         dtype = directions.dtype
         self.coefficients = COEFFICIENTS[dtype]
-        # Products of these are rho/2, and by a rounding unit too small ever to exceed 1/2.
-        self.halves = directions * dtype.type(math.sqrt(0.5) * (1 - 4 * np.finfo(dtype).eps))
+        # Products of these are rho/2.
+        self.halves = directions * dtype.type(math.sqrt(0.5))
         self.buffers = [np.empty(side**2, dtype) for _ in range(3)]
         # Against an array of zeros numpy takes its vectorised loop; against a scalar it does not.
         self.zeros = np.zeros(side**2, dtype)
@@ -79,6 +79,8 @@ class _Kernel:
         w += 0.5
         np.sqrt(w, out=w)
         np.subtract(1, w, out=w)
+        # Rounding of many products leaves a cosine above 1, and less than 0 here.
+        np.abs(w, out=w)
         np.multiply(w, self.coefficients[0], out=kernel)
         for coefficient in self.coefficients[1:-1]:
             kernel += coefficient

@@ -328,7 +328,7 @@ def spectrum(
               \qquad i \le k.
 
     Where gamma is not, W is far from isotropic, and where k exceeds d(d+3)/2 there is no gap after
-    the k-th eigenvalue. Then a dense solver takes over, or from 2000 units on Lanczos: its bound is
+    the k-th eigenvalue. Then a dense solver takes over, or above 2000 units Lanczos: its bound is
     the norm of the residuals of all pairs, and a second run on what is orthogonal to them looks for
     eigenvalues that the first may have passed over. The dense solver also has the cases where k or
     the block exceeds 0.3 m or Lanczos fails. To each bound comes an allowance for rounding.

@@ -82,6 +82,41 @@ def test_the_law_of_the_lengths_has_the_moments_of_chi_squares(d):
     assert law.d == d
 
 
+@pytest.mark.parametrize("z", [3.0, 5.0, 7.0, 20.0])
+@pytest.mark.parametrize("a", [0.5, 1.0, 60.0])
+def test_stirlings_series_is_off_by_less_than_the_first_term_left_out(z, a):
+    with mp.workdps(30):
+        exact = float(mp.loggamma(mp.mpf(z) + a) - mp.loggamma(z))
+    left_out = (z**-9 + (z + a) ** -9) / 1188
+    found = float(_equivalent._log_gamma_ratio(np.array([z]), a)[0])
+    assert abs(found - exact) <= left_out + 4e-16 * (1 + a * math.log(z + a))
+
+
+def test_levels_of_two_points_and_of_odd_degrees():
+    values, parts = _equivalent.levels(1, [0, 1, 2, 3, 4])
+    assert values.tolist() == [0.25, 0.25, 0, 0, 0]
+    assert parts.tolist() == [0.25, 0.25, 0, 0, 0]
+    values, parts = _equivalent.levels(3, [3, 1])
+    assert (values.tolist(), parts.tolist()) == ([0, 0.25], [0, 0.75])
+
+
+def test_two_functions_are_never_more_than_two_dimensions():
+    found = _equivalent.no_ridge(_equivalent.spectrum(1), np.array([1.0, 2.0, 2.5, np.inf]))
+    # Both eigenvalues are 1/4: 2/(1 + 4 kappa) = 1.
+    assert found == pytest.approx([0.25, 0, 0, 0], rel=1e-12)
+
+
+def test_lengths_without_ridge_in_few_dimensions():
+    # E[1/r] of the length of an input is infinite up to d = 2 and d/(d - 2) from 3 on.
+    power = {0: 0.5, 1: 0.5}
+    assert math.isfinite(Ridge(3, 90, 20, 0.0, power=power, noise=0.3).risk)
+    # Whatever rounding makes of the kappa at which the effective dimension is n.
+    found = Ridge(2, [[30], [91], [np.inf]], np.arange(1, 31), 0.0, power=power, noise=0.3)
+    assert np.isinf(found.risk).all()
+    without = Ridge(2, 90, 20, 0.0, power=power, noise=0.0)
+    assert all(math.isfinite(part) for part in without.by_degree.values())
+
+
 def test_without_lengths_the_equation_is_linear():
     law = _equivalent.law(math.inf)
     assert law.solve(np.array([0.0, 0.3, 1.0, 2.5])) == pytest.approx([1, 0.7, 0, 0], abs=1e-15)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reluspec_lib.proportional._descent import Descent
+from reluspec_lib.proportional._descent import REAL, Descent
 from reluspec_lib.proportional._fixed_point import FixedPoint
 from reluspec_lib.proportional._layers import _POSITIVE, Layers, _Point
 
@@ -239,6 +239,7 @@ def test_the_first_guess_is_the_chain_of_sizes_far_above_that_of_the_data():
         # But not at an edge: the slope times z = 0.5 is more than 1e5 times the value.
         (1 - 1e-8j, 4.1e5, True),
         (1 - 1e-8j, 3.9e5, False),
+        (1 + 0j, 4e5, False),
         (1e3 * (1 - 1e-8j), 4.1e5, False),
         (1e-3 * (1 - 1e-8j), 4.1e2, True),
     ],
@@ -253,10 +254,12 @@ def test_what_is_a_limit_from_above(value, slope, allowed):
         assert equations._admissible(z, here).tolist() == [allowed]
 
 
-def test_an_imaginary_part_that_is_as_large_as_rounding():
-    equations, z = Layers(0.7, 0.3, 1.3, [0.6], SIGMA, SHARE), np.array([0.5 + 0j])
-    one, value = np.ones(1), np.array([1 + 1j * _POSITIVE])
-    assert abs(value[0]) == 1
+@pytest.mark.parametrize("part", [_POSITIVE, -REAL])
+def test_an_imaginary_part_that_is_as_large_as_rounding(part):
+    equations, z, one = Layers(0.7, 0.3, 1.3, [0.6], SIGMA, SHARE), np.array([0.5 + 0j]), np.ones(1)
+    # A number of the size 1, so that its imaginary part is not rounded.
+    near = 1 - np.arange(99) * 2.0**-53 + 1j * part
+    value = near[np.abs(near) == 1][:1]
     for slope, allowed in ((-1, False), (1, True)):
         here = _Point(z, one, one, one, one, [(value, slope * one)])
         assert equations._admissible(z, here).tolist() == [allowed]

@@ -273,3 +273,20 @@ def test_weights_are_not_modified():
 def test_arrays_that_are_no_weights_are_refused(W, message):
     with pytest.raises(ValueError, match="^" + message):
         fisher.matrix(W)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("d, m", [(500, 900), (1000, 1000), (3000, 300)])
+def test_cosines_that_rounding_makes_larger_than_one(d, m, kind):
+    # Sums of many products: those of a unit with itself or its copy come out above 1.
+    W = np.random.default_rng(1).standard_normal((d, m)).astype(kind)
+    W[:, m // 2 :] = W[:, : m - m // 2]
+    ones = np.ones(m, kind)
+    exact = W.astype(np.float64)
+    lengths = np.linalg.norm(exact, axis=0)
+    cosine = np.clip(exact.T @ exact / np.outer(lengths, lengths), -1, 1)
+    angle = np.arccos(cosine)
+    J = (np.sin(angle) + (np.pi - angle) * cosine) / (2 * np.pi) * np.outer(lengths, lengths)
+    rounding = 30 * np.finfo(kind).eps
+    np.testing.assert_allclose(fisher.matrix(W), J, rtol=rounding)
+    np.testing.assert_allclose(fisher.matvec(W, ones), J.sum(axis=1), rtol=rounding)
