@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from reluspec_lib.proportional import _descent
 from reluspec_lib.proportional._descent import REAL, Descent
 from reluspec_lib.proportional._fixed_point import FixedPoint
 from reluspec_lib.proportional._layers import _POSITIVE, Layers, _Point
@@ -96,6 +97,63 @@ def test_newton_reports_steps_and_what_it_did_not_reach():
     _, residual, _ = equations.newton(z, (1 / exact)[None], 1e-10)
     # The other solution of the same equation, in the lower half plane.
     assert residual.tolist() == [np.inf, np.inf]
+
+
+class Drift(Semicircle):
+    """Unknowns that move on by the same amount for ever, with an error that is given."""
+
+    def __init__(self, change, error=0.0):
+        super().__init__()
+        self.by, self.error = change, error
+
+    def change(self, z, found):
+        return np.full(found.shape, self.by)
+
+    def checked(self, z, found):
+        return np.full(z.shape, self.error), np.ones(z.shape, bool)
+
+
+def test_newton_ends_where_the_change_is_small_beside_the_unknown():
+    z, tolerance = np.array([1j]), 2.0**-40
+    # The unknown 1 is reached by exactly the tolerance; 1e-3 moves by more than that for ever.
+    _, _, steps = Drift(tolerance).newton(z, np.array([[1 - tolerance]]), tolerance)
+    assert steps.tolist() == [1]
+    _, _, steps = Drift(1e-16).newton(z, np.array([[1e-3]]), tolerance)
+    assert steps.tolist() == [1]
+    _, _, steps = Drift(1e-11).newton(z, np.array([[1e-3]]), tolerance)
+    assert steps.tolist() == [_descent._NEWTON_STEPS]
+
+
+def test_an_error_that_is_just_allowed():
+    for error, expected in ((1e-10, 1e-10), (1.1e-10, np.inf)):
+        _, residual, _ = Drift(0.0, error).newton(np.array([1j]), np.ones((1, 1)), 1e-10)
+        assert residual.tolist() == [expected]
+
+
+def test_newton_does_not_warn_where_it_leaves_the_numbers():
+    z = np.array([0.3 + 1j])
+    with np.errstate(all="raise"):
+        _, residual, _ = Semicircle().newton(z, -z[None], 1e-10)
+    assert residual.tolist() == [np.inf]
+
+
+def test_steps_are_counted_over_all_heights_and_end_the_descent():
+    z, counts = np.array([0.3 + 1e-9j]), []
+
+    class Counted(Semicircle):
+        def newton(self, *arguments):
+            found = super().newton(*arguments)
+            counts.append(int(found[2][0]))
+            return found
+
+    *_, steps = Counted().solve(z, 1e-12, 5000)
+    assert len(counts) > 3
+    assert steps.tolist() == [sum(counts)]
+    total, passes = sum(counts[:2]), 2
+    for most, expected in ((total - 1, passes), (total, passes), (total + 1, passes + 1)):
+        counts.clear()
+        Counted().solve(z, 1e-12, most)
+        assert len(counts) == expected
 
 
 # --- the two equations over rows
