@@ -50,7 +50,8 @@ class Ladder(ByValue):
     radial : ndarray
         Eigenvalues of the radial operator, of either sign; their squares are ``eigenvalues``.
     error : float
-        How far ``radial`` may be off.
+        Estimate of how far ``radial`` is off: the difference of two rules, and rounding. At d = 1,
+        near 1e-14, it was seen twenty times too small.
     """
 
     eigenvalues: Array
@@ -235,6 +236,7 @@ def second_moment(activation: Activation | str, d: int, *, scale: float = 1.0) -
     Returns
     -------
     float
+        To about 13 digits; to ten for d = 1, where the law of g.x has a logarithm at 0.
 
     Raises
     ------

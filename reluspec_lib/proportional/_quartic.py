@@ -32,10 +32,6 @@ _REAL = 1e-10
 
 # Edges below this, relative to the largest eigenvalue, are zero.
 _SMALLEST_EDGE = 1e-24
-# Edges are equal if they differ by less than this, relative to their size.
-_SAME_EDGE = 1e-13
-# Two approximations of one root lie closer than this, relative to their size.
-_SAME_ROOT = 1e-3
 
 # A root that satisfies the equation no better than this is the product of rounding.
 _SOLVED = 1e-11
@@ -191,8 +187,7 @@ class Quartic:
     def intervals(self, bound: float, density: Callable[[Array], Array]) -> Array:
         """Return the intervals of the support of a density below a bound, shape (k, 2)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = np.sort(self.z(self._critical_points()))
-        z = z[np.diff(z, prepend=0.0) > _SAME_EDGE * np.abs(z)]
+            z = np.unique(self.z(self._critical_points()))
         # What differs from 0 by rounding is 0. Where D is nearly 0, rounding makes large z.
         ends = np.concatenate([[0.0], z[(z > _SMALLEST_EDGE * bound) & (z < bound)]])
         filled = density((ends[:-1] + ends[1:]) / 2) > 0
@@ -206,12 +201,7 @@ class Quartic:
         q, top = Polynomial([0.0, 1.0]), Polynomial(self._numerator)
         D = 1 + self.alpha * self.zeta * q
         slope = top.deriv() * q * D - top * (D + 2 * q * D.deriv())
-        slope = slope.trim()
-        found = np.asarray(slope.roots(), np.complex128)
-        # With little noise roots may be 1e26 times apart, and the small ones are lost.
-        inverse = np.asarray(Polynomial(slope.coef[::-1]).roots(), np.complex128)
-        distance = np.abs(np.multiply.outer(1 / inverse, 1 / found) - 1)
-        found = np.append(found, 1 / inverse[distance.min(axis=1, initial=1) > _SAME_ROOT])
+        found = slope.trim().roots()
         real = found.real[np.abs(found.imag) <= 1e-6 * np.abs(found)]
         curvature = slope.deriv()
         for _ in range(3):

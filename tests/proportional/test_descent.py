@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from reluspec_lib.proportional import _descent
-from reluspec_lib.proportional._descent import REAL, Descent
-from reluspec_lib.proportional._fixed_point import FixedPoint
+from reluspec_lib.proportional._descent import REAL, STEEP, Descent
+from reluspec_lib.proportional._fixed_point import FixedPoint, _Linearised
 from reluspec_lib.proportional._layers import _POSITIVE, Layers, _Point
 
 
@@ -208,6 +208,46 @@ def test_the_error_of_the_equations_over_rows():
     assert admissible.tolist() == [True]
     for one, other in ((s, t.conjugate()), (s.conjugate(), t)):
         assert not equations.checked(np.array([z]), np.array([[one], [other]]))[1].any()
+
+
+class At(_Linearised):
+    """Values of s and t whose slopes in z are given."""
+
+    def __init__(self, z, values, slopes):
+        self.z = np.array([z + 0j])
+        self.s, self.t = np.array(values)[:, None] + 0j
+        self.slopes = np.array(slopes)[:, None] + 0j
+
+    def solve(self, first, second):
+        return self.slopes
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize(
+    "value, slope, allowed",
+    [
+        (1 + 1e-6j, -1, True),
+        (1 - 1e-6j, 1, False),
+        (-1 - 1e-6j, STEEP * 10, False),
+        # Next to the axis s and t grow with z, above it too.
+        (1 - 1e-8j, 1, True),
+        (-1 - 1e-8j, 1, True),
+        (1 + 1e-8j, -1, False),
+        (1, 0, False),
+        # But not at an edge, where the slope is steep.
+        (1, -1.05 * STEEP, True),
+        (-1, -1.05 * STEEP, True),
+        (1, -0.95 * STEEP, False),
+        (-1, -0.95 * STEEP, False),
+    ],
+)
+def test_which_solutions_over_rows_are_limits_from_above(size, value, slope, allowed):
+    z = 0.25
+    # One of the two alone decides, whichever it is.
+    one, fine = (size * value, size * slope / z), (1j, 0)
+    for (s, s_slope), (t, t_slope) in ((one, fine), (fine, one), (one, one)):
+        here = At(z, [s, t], [s_slope, t_slope])
+        assert here.admissible().tolist() == [allowed]
 
 
 def test_the_bound_over_rows_is_that_of_the_largest():

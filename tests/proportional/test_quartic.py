@@ -162,6 +162,23 @@ def test_next_to_a_double_root_the_density_is_that_of_the_pair(noise, distance):
     np.testing.assert_allclose(equations.density(x), exact, rtol=1e-6 + 1e-12 / distance)
 
 
+@pytest.mark.parametrize("case", [(0.7, 0.3, 1.25, 0.6), (1.6, 0.4, 2.5, 3.0)])
+def test_both_derivatives_of_the_equation(case):
+    zeta, noise, alpha, gamma = map(mp.mpf, case)
+    z, q = 0.4 + 0.2j, np.array([0.3 + 0.5j, -1.7 - 0.1j])
+
+    def equation(q):
+        h = 1 - noise * q - zeta * q / (1 + alpha * zeta * q)
+        return h * (gamma * (1 - h) - 1) - z * q
+
+    equations = quartic(case)
+    found = [*equations._equation(np.array(z), q), equations._curvature(q)]
+    with mp.workdps(40):
+        for order, values in enumerate(found):
+            exact = [complex(mp.diff(equation, mp.mpc(each), order)) for each in q]
+            np.testing.assert_allclose(values, exact, rtol=1e-13)
+
+
 def test_pieces_are_as_the_density_says_that_is_given():
     # Edges at 0.5 and 4.5; a pair that is nearly there, or whose density is not a number, is none.
     equations = Quartic(0.0, 2.0, 0.5, 0.25, closed=False)

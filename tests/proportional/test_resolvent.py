@@ -810,6 +810,43 @@ def test_a_centred_activation_has_no_outlier():
     assert RandomFeatures(lambda t: relu(t) - 1 / math.sqrt(2 * math.pi), 1, 1).outlier(9) is None
 
 
+# --- what several layers and correlated inputs change
+
+
+def test_layers_and_an_input_spectrum_reach_the_equations():
+    plain, deep = (RandomFeatures(np.tanh, 0.5, 0.8, layers=count) for count in (1, 2))
+    data = RandomFeatures(np.tanh, 0.5, 0.8, input_spectrum=[0.5, 1.5])
+    assert (plain.layers, deep.layers, data.layers) == ((0.8,), (0.8, 0.8), (0.8,))
+    assert plain.input_spectrum is deep.input_spectrum is None
+    assert data.input_spectrum.tolist() == [[0.5, 1.5], [0.5, 0.5]]
+    endings = [repr(model).partition("kinds of row: ")[2] for model in (plain, deep, data)]
+    assert endings == ["1)", "1, layers: 2)", "1, layers: 1)"]
+    # The mean square of the eigenvalues of a covariance is a factor of the linear part.
+    eta, zeta, gamma = plain.eta, plain.zeta, 0.5 / 0.8
+    for model, square in ((plain, 1), (data, 1.25)):
+        second = eta**2 * (1 + gamma) + zeta**2 / 0.8 * square
+        assert moment(model, 2) == pytest.approx(second, rel=1e-10)
+
+
+@pytest.mark.parametrize("chain", [{"layers": 2}, {"input_spectrum": [0.5, 1.5]}])
+def test_what_a_chain_of_layers_does_not_know_is_refused(chain):
+    for options in ({"bias": [0.0, 1.0]}, {"bias": [0.0]}, {"bias_std": 0.5}):
+        message = r"^layers must be 1 and input_spectrum None with a bias$"
+        with pytest.raises(ValueError, match=message):
+            RandomFeatures(np.tanh, 0.5, 0.8, **chain, **options)
+    message = r"^layers must be 1 and input_spectrum None for the outlier of a mean$"
+    with pytest.raises(ValueError, match=message):
+        RandomFeatures(relu, 0.5, 0.8, **chain).outlier(100)
+    assert RandomFeatures(np.tanh, 0.5, 0.8, **chain).outlier(100) is None
+
+
+def test_biases_that_are_given_do_not_make_the_outlier_vary():
+    sample = RandomFeatures(relu, 0.5, 0.8, bias=BIASES).outlier(300)
+    law = RandomFeatures(relu, 0.5, 0.8, bias_std=1.0).outlier(300)
+    assert sample.position == pytest.approx(law.position, rel=0.05)
+    assert sample.spread < 0.7 * law.spread
+
+
 # --- what is refused
 
 
@@ -886,6 +923,7 @@ def test_points_that_are_not_in_the_upper_half_plane_are_refused(z):
             "method must be fixed-point for this model, got quartic$",
         ),
         (lambda m: m.density(math.nan), r"x must be finite, got nan at index \(\)$"),
+        (lambda m: m.cdf(math.nan), r"x must be finite, got nan at index \(\)$"),
         (lambda m: m.solve(1j, tolerance=0), "tolerance must be a positive number, got 0$"),
         (lambda m: m.solve(1j, most_steps=0), "most_steps must be an integer >= 1, got 0$"),
     ],
