@@ -47,7 +47,9 @@ class Spectrum:
         r"""Return the sums of N l/(l + kappa), N l^2/(l + kappa)^2 and N l/(l + kappa)^2."""
         inverse = 1 / (self.eigenvalues + kappa[:, None])
         first = inverse @ self.traces
-        third = (inverse * (kappa[:, None] * inverse)) @ self.traces / kappa
+        # Squares of the inverse may overflow, unless kappa is 0 and there are two functions.
+        scale = np.where(kappa > 0, kappa, 1.0)
+        third = (inverse * (scale[:, None] * inverse)) @ self.traces / scale
         return first, first - kappa * third, third
 
 
@@ -209,8 +211,8 @@ def kappa(problem: Problem, m: Array, n: Array, alpha: Array) -> Array:
         m, n, alpha, lowest = m[ridged], n[ridged], alpha[ridged], found[ridged]
         trace = float(spectrum.traces.sum())
         # s, q <= 1, so that kappa >= alpha; where D is small beside m and n they are not small. A
-        # little below the lowest kappa one of them is 0, whatever rounding did to it.
-        low = np.log(np.maximum(lowest * (1 - 1e-9), alpha))
+        # little below, both hold whatever rounding did.
+        low = np.log(np.maximum(lowest, alpha) * (1 - 1e-9))
         high = np.log(np.maximum(4 * trace / fewest[ridged], 16 * alpha)) + 4
         found[ridged] = np.exp(_root(excess, low, high, m, n, alpha))
     return found
@@ -228,7 +230,9 @@ def risks(problem: Problem, kappa: Array, m: Array, n: Array) -> list[Array]:
         # Without ridge at n <= m it is E[1/r], which d <= 2 does not have.
         omega_1 = np.where((s == 0) & (law.d <= 2), np.inf, omega_1)
         w = law.mean((law.nodes / (q[:, None] + law.nodes * (D / m)[:, None])) ** 2) / m
-        mu = w * S1 / (1 - w * D2)
+        # At kappa = 0 there is nothing left for it to pass on, and 1 - w D2 may be 0.
+        passed = np.where(kappa > 0, w / (1 - w * D2), 0.0)
+        mu = passed * S1
         tau = (D2 + kappa**2 * mu * S1) / n
         rest = 1 - omega * tau
         rest = np.where(rest > 1e-13, rest, 0.0)
@@ -244,7 +248,7 @@ def risks(problem: Problem, kappa: Array, m: Array, n: Array) -> list[Array]:
         risk = (base + by_noise) / rest
         # What errors of the other degrees and noise leave at a degree, through weights and samples.
         at = traces / (values + kappa[:, None]) ** 2
-        through_weights = (w / (1 - w * D2) * lost)[:, None] * at
+        through_weights = (passed * lost)[:, None] * at
         shares = at * (values + kappa[:, None] ** 2 * mu[:, None]) / n[:, None]
         charge = omega * risk + (noise**2 * omega_1 if noise else 0.0)
         parts = own + through_weights + shares * charge[:, None]

@@ -103,7 +103,31 @@ def test_levels_of_two_points_and_of_odd_degrees():
 def test_two_functions_are_never_more_than_two_dimensions():
     found = _equivalent.no_ridge(_equivalent.spectrum(1), np.array([1.0, 2.0, 2.5, np.inf]))
     # Both eigenvalues are 1/4: 2/(1 + 4 kappa) = 1.
-    assert found == pytest.approx([0.25, 0, 0, 0], rel=1e-12)
+    assert found[0] == pytest.approx(0.25, rel=1e-12)
+    assert found[1:].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_a_ridge_of_any_size_for_few_units_and_samples(d):
+    sizes = [1, 2, 3, 30, np.inf]
+    m, n = np.array(list(itertools.product(sizes, sizes))).T
+    power, noise = {0: 0.5, 1: 0.5}, 0.3
+    for alpha in (1e-14, 1e-9, 1e-3, 1.0, 1e30):
+        found = Ridge(d, m, n, alpha, power=power, noise=noise)
+        assert np.isfinite(found.risk).all()
+    # Then the zero function is what is learned.
+    assert found.risk == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("m", [2, 3, np.inf])
+@pytest.mark.parametrize("n", [2, 3, 30])
+def test_two_functions_without_ridge_are_the_limit_of_a_small_one(m, n):
+    setting = {"power": {0: 0.7, 1: 0.3}, "noise": 0.2, "lengths": False}
+    none, small = (Ridge(1, m, n, alpha, **setting) for alpha in (0.0, 1e-13))
+    if n > 2:
+        assert none.risk == pytest.approx(small.risk, rel=1e-3)
+        assert none.by_degree[0] == pytest.approx(small.by_degree[0], rel=1e-3)
+    assert not np.isnan(none.risk)
 
 
 def test_lengths_without_ridge_in_few_dimensions():
