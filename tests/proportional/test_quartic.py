@@ -179,6 +179,41 @@ def test_both_derivatives_of_the_equation(case):
             np.testing.assert_allclose(values, exact, rtol=1e-13)
 
 
+def product(*polynomials):
+    """Return the coefficients of a product, by rising powers, of any type."""
+    result = [mp.mpf(1)]
+    for factor in polynomials:
+        terms = [mp.mpf(0)] * (len(result) + len(factor) - 1)
+        for i, one in enumerate(result):
+            for j, other in enumerate(factor):
+                terms[i + j] += one * other
+        result = terms
+    return result
+
+
+@pytest.mark.parametrize(
+    "case", [*CASES[::5], CASES[6], (0.7, 0.3, 1.25, 0.6), (1 - 2.0**-30, 2.0**-30, 5.0, 3.0)]
+)
+def test_critical_points_in_many_digits(case):
+    zeta, noise, alpha, gamma = map(mp.mpf, case)
+    slope = alpha * zeta
+    D, N = [1, slope], [1, slope - noise - zeta, -slope * noise]
+    with mp.workdps(50):
+        inner = [gamma * (one - other) - one for one, other in zip([*D, 0], N, strict=True)]
+        top, bottom = product(N, inner), product([0, 1], D, D)
+        steep, flat = ([k * c for k, c in enumerate(each)][1:] for each in (top, bottom))
+        both = zip(product(steep, bottom), product(top, flat), strict=True)
+        difference = [one - other for one, other in both]
+        while abs(difference[-1]) < mp.mpf(10) ** -40:
+            difference.pop()
+        roots = mp.polyroots(difference[::-1], maxsteps=800, extraprec=800)
+        real = [float(q.real) for q in roots if abs(q.imag) < 1e-30]
+    # D = 0 is a pole of z, and no critical point.
+    expected = sorted(q for q in real if abs(1 + alpha * zeta * q) > 1e-20)
+    found = np.sort(quartic(case)._critical_points())
+    np.testing.assert_allclose(found, expected, rtol=5e-15)
+
+
 def test_pieces_are_as_the_density_says_that_is_given():
     # Edges at 0.5 and 4.5; a pair that is nearly there, or whose density is not a number, is none.
     equations = Quartic(0.0, 2.0, 0.5, 0.25, closed=False)
