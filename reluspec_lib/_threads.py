@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from threading import Event, Lock, local
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ def run(task: Callable[[int], Result], workers: int) -> list[Result]:
         with ThreadPoolExecutor(workers) as pool:
             try:
                 futures = [pool.submit(start, worker) for worker in range(workers)]
-                wait(futures, return_when=FIRST_EXCEPTION)
+                _wait(futures)
             finally:
                 # Whatever ended the wait: where all went well nothing is left to stop.
                 stop.set()
@@ -67,6 +67,15 @@ def run(task: Callable[[int], Result], workers: int) -> list[Result]:
         for failure in sorted(failures, key=lambda error: isinstance(error, _Stopped)):
             raise failure
         return [future.result() for future in futures]
+
+
+def _wait(futures: list[Future[Result]]) -> None:
+    """Wait until all are done or one has failed."""
+    while True:
+        # A signal just before a wait without an end would be heeded after the work.
+        done, others = wait(futures, timeout=1, return_when=FIRST_EXCEPTION)
+        if not others or any(future.exception() for future in done):
+            return
 
 
 def single(wanted: bool = True) -> AbstractContextManager[None]:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from concurrent.futures import wait
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -109,6 +110,30 @@ def test_an_interruption_of_the_caller_stops_the_threads(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             _threads.run(task, 2)
     assert sorted(ended) == [0, 1]
+
+
+def test_the_caller_wakes_up_while_it_waits_to_heed_signals(monkeypatch):
+    calls, leave = [], threading.Event()
+
+    def shorter(futures, timeout, return_when):
+        calls.append(timeout)
+        if len(calls) == 3:
+            leave.set()
+        return wait(futures, timeout=0.01, return_when=return_when)
+
+    def task(worker):
+        # The first one is done long before the others.
+        assert not worker or leave.wait(60)
+        if worker == 2:
+            raise KeyError(worker)
+        return worker
+
+    monkeypatch.setattr(_threads, "wait", shorter)
+    assert _threads.run(task, 2) == [0, 1]
+    assert len(calls) >= 3
+    assert set(calls) == {1}
+    with pytest.raises(KeyError):
+        _threads.run(task, 3)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -25,7 +25,6 @@ import json
 import math
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -406,6 +405,8 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 def _limit(seconds: float) -> None:
     """End this process after processor seconds more: mutmut waits as if all tests ran."""
+    import resource  # which not every system has
+
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     limit = math.ceil(used.ru_utime + used.ru_stime + seconds)
