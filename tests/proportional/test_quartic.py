@@ -211,7 +211,7 @@ def test_critical_points_in_many_digits(case):
     # D = 0 is a pole of z, and no critical point.
     expected = sorted(q for q in real if abs(1 + alpha * zeta * q) > 1e-20)
     found = np.sort(quartic(case)._critical_points())
-    np.testing.assert_allclose(found, expected, rtol=5e-15)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_pieces_are_as_the_density_says_that_is_given():
