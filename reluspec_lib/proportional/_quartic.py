@@ -98,9 +98,9 @@ class Quartic:
 
     def _curvature(self, q: Array) -> Array:
         """Return the second derivative of z(q) q in q."""
-        h, slope = self.h(q), -self._descent(q)
         bend = 2 * self.alpha * self.zeta**2 / self._linear(q) ** 3
-        curvature: Array = bend * (self.gamma * (1 - 2 * h) - 1) - 2 * self.gamma * slope**2
+        squares = 2 * self.gamma * self._descent(q) ** 2
+        curvature: Array = bend * (self.gamma * (1 - 2 * self.h(q)) - 1) - squares
         return curvature
 
     def _descent(self, q: Array) -> Array:

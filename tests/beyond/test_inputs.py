@@ -665,6 +665,8 @@ def test_other_arguments_are_refused():
         inputs.diagnose(x, M, 1, np.ones(19))
     with pytest.raises(ValueError, match="y must not be 0 everywhere"):
         inputs.diagnose(x, M, 1, np.zeros(20))
+    for size in (1e-100, 1e100):
+        assert check_responses([0.0, -size], 2).tolist() == [0, -size]
     for factor in (1e-200, 1e200):
         with pytest.raises(ValueError, match="y must have its largest size from 1e-100 to 1e100"):
             inputs.diagnose(x, M, 1, factor * x[:, 0])

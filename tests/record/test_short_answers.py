@@ -4,9 +4,11 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 
-from reluspec_lib import groups, guarantees
+from helpers import rng
+from reluspec_lib import features, groups, guarantees, sample_weights
 from tools import archive
 from tools.settings import BOOK
 
@@ -29,6 +31,19 @@ def test_factors(answers):
     assert "a third of the trace for itself, while the ten coordinates share one half" in answers
     trace = D / 2
     assert (round(norm / trace, 2), D * linear / trace) == (0.33, 0.5)
+
+
+def test_why_the_norm_comes_first(answers):
+    assert "their mean over ever more units tends to a multiple of $|x|$" in answers
+    m = 200_000
+    x = rng().normal(size=(4, D)) * [[0.1], [1], [1], [20]]
+    outputs = features(x, sample_weights(D, m, rng(1)) * math.sqrt(m))
+    assert outputs.min() >= 0
+    over_norm = outputs / np.linalg.norm(x, axis=1)[:, None]
+    error = over_norm.std(axis=1) / math.sqrt(m)
+    # The same multiple for inputs of any length and direction: the mean of max(Z, 0).
+    assert (np.abs(over_norm.mean(axis=1) - 1 / math.sqrt(2 * math.pi)) < 4 * error).all()
+    assert error.max() < 0.002
 
 
 def test_threshold_of_correlated_inputs(answers):
