@@ -214,6 +214,16 @@ def test_critical_points_in_many_digits(case):
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("pole", [-1.0, -np.inf])
+def test_a_critical_point_that_rounding_puts_on_a_pole_is_no_edge(pole, monkeypatch):
+    equations = Quartic(0.5, 0.5, 2.0, 0.6, closed=False)
+    edges, points = equations.intervals(1e3, equations.density), equations._critical_points()
+    monkeypatch.setattr(equations, "_critical_points", lambda: np.append(points, pole))
+    with np.errstate(all="raise"):
+        found = equations.intervals(1e3, lambda x: np.where(x < edges[-1, 1], 1.0, 0.0))
+    assert found.tolist() == [[0, edges[-1, 1]]]
+
+
 def test_pieces_are_as_the_density_says_that_is_given():
     # Edges at 0.5 and 4.5; a pair that is nearly there, or whose density is not a number, is none.
     equations = Quartic(0.0, 2.0, 0.5, 0.25, closed=False)
