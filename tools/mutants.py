@@ -88,7 +88,11 @@ TESTS = {
     ],
     "proportional._fixed_point": ["proportional/test_descent", "proportional/test_resolvent"],
     "proportional._layers": ["proportional/test_descent", "proportional/test_layers"],
-    "proportional._quartic": ["proportional/test_quartic", "proportional/test_resolvent"],
+    "proportional._quartic": [
+        "proportional/test_quartic",
+        "proportional/test_bulk",
+        "proportional/test_resolvent",
+    ],
     "proportional._rows": ["proportional/test_rows", "proportional/test_resolvent"],
     "record._exact": ["test_check", "test_ledger"],
     "spectrum._kernel": ["spectrum/test_fisher", "spectrum/test_fisher_spectrum"],
