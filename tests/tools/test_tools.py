@@ -54,7 +54,7 @@ def first_run(tmp_path_factory):
         PLOT.format(grey=3),
         f"import subprocess, sys, time\ndone = subprocess.run([sys.executable, '-c', {child!r}])",
         "import numpy\nx = bytearray(10**8)\ntime.sleep(2)",
-        "import os\nprint(time.process_time(), *os.times()[2:4], file=open('own', 'w'))",
+        "import os\nprint(*os.times()[:4], file=open('own', 'w'))",
     )
     return asyncio.run(notebooks.execute(path))
 
@@ -89,11 +89,14 @@ def test_a_notebook_that_changed_while_it_ran_is_not_overwritten(tmp_path):
 
 def test_time_of_the_processor_and_memory_are_measured_and_limited(first_run):
     usage = first_run.usage
-    own, *children = map(float, (first_run.path.parent / "own").read_text().split())
+    *own, first, second = map(float, (first_run.path.parent / "own").read_text().split())
     # The time of the kernel and of its child, whatever else the machine does; what it sleeps does
-    # not count. Clocks tick in hundredths of a second.
-    assert sum(children) > 0.9
-    assert own + sum(children) - 0.1 < usage.seconds < own + sum(children) + 2
+    # not count. All are read off the same clock of the kernel's process, in hundredths of a
+    # second: another clock (time.process_time) may differ from it by a tenth.
+    assert sum(own) > 0.2
+    assert first + second > 0.8
+    total = sum(own) + first + second
+    assert total - 0.05 < usage.seconds < total + 2
     assert 100 < usage.megabytes < 1000
     assert re.fullmatch(r"OpenBLAS \w+(/\w+)*, numpy \w+", usage.arithmetic)
     assert notebooks.over_limits(usage) == []
