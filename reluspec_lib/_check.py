@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from reluspec_lib._validation import Array
 
-__all__ = ["Check", "CheckFailed", "counted", "interval", "rounded", "short", "with_error"]
+__all__ = [
+    "Check",
+    "CheckFailed",
+    "compared",
+    "counted",
+    "interval",
+    "mean_and_error",
+    "ordered",
+    "rounded",
+    "short",
+    "with_error",
+]
 
 # Errors below this are rounding, which differs between machines: they are recorded as the bound
 # that was asked for, so that a notebook executed elsewhere compares equal.
 _ROUNDING = 1e-9
+
+# Draws that differ relatively by no more than this do not vary.
+_NOISE = 1e-14
 
 
 @dataclass(frozen=True)
@@ -102,5 +119,74 @@ def counted(size: int, one: str, many: str = "") -> str:
 
 
 def interval(lower: Array, upper: Array, position: int) -> str:
-    """Return the bounds at a position with all of their digits."""
+    """Return the bounds at a position, or the one number that they are, with all digits."""
+    if lower.flat[position] == upper.flat[position]:
+        return f"{upper.flat[position]:.17g}"
     return f"[{lower.flat[position]:.17g}, {upper.flat[position]:.17g}]"
+
+
+def mean_and_error(values: Array) -> tuple[float, float]:
+    """Return mean and standard error, 0 where values differ by rounding only."""
+    size = np.abs(values).max()
+    exponent = int(np.frexp(size)[1])  # squares of neither large nor small values are lost
+    scaled = np.ldexp(values, -exponent)
+    mean = math.ldexp(float(scaled.mean()), exponent)
+    error = math.ldexp(float(scaled.std(ddof=1) / math.sqrt(len(values))), exponent)
+    return mean, error if error > _NOISE * size else 0.0
+
+
+def compared(
+    name: str,
+    values: Array,
+    stated: tuple[Array, Array],
+    tolerance: float,
+    labels: tuple[str, ...],
+    absolute: bool = False,
+    certified: bool = False,
+) -> tuple[Check, bool, str]:
+    """Return a check that values differ little from all points between two bounds.
+
+    With it whether it passed, and the message if it did not.
+    """
+    lower, upper = stated
+    with np.errstate(over="ignore"):  # an infinite difference is more than any tolerance
+        difference = np.maximum(np.abs(values - lower), np.abs(values - upper))
+        if not absolute:
+            difference = difference / np.minimum(np.abs(lower), np.abs(upper))
+    worst = int(difference.argmax())
+    error = float(difference.flat[worst])
+    how = f"{'absolute' if absolute else 'relative'} difference{' up to' if certified else ''}"
+    failure = (
+        f"value {values.flat[worst]:.17g} against {interval(lower, upper, worst)} at position "
+        f"{worst}: {how} {error:.3g}, allowed {tolerance:.3g}"
+    )
+    count, shown = counted(values.size, "value"), rounded(error, tolerance)
+    check = Check("N", name, count, *shown, labels, certified=certified)
+    return check, error <= tolerance, failure
+
+
+def ordered(
+    name: str,
+    left: tuple[Array, Array],
+    right: tuple[Array, Array],
+    labels: tuple[str, ...],
+    slack: float | None = None,
+) -> tuple[Check, bool, str]:
+    """Return a check that the left sides are below the right ones, whatever is between the bounds.
+
+    It is certified without ``slack``, by which left sides may exceed right ones. With it whether it
+    passed, and the message if it did not.
+    """
+    with np.errstate(over="ignore"):
+        margin = right[0] - left[1]
+    worst = int(margin.argmin())
+    least, sides = margin.flat[worst], [interval(*side, worst) for side in (left, right)]
+    count = counted(margin.size, "inequality", "inequalities")
+    if slack is None:
+        passed, failure = least > 0, f"at position {worst} {sides[0]} is not below {sides[1]}"
+    else:
+        count += f", up to {short(slack)}"
+        passed, failure = least >= -slack, f"at position {worst} {sides[0]} exceeds {sides[1]}"
+        failure += f" by {-least:.3g}, allowed {slack:.3g}"
+    check = Check("N", name, count, "", None, labels, certified=slack is None)
+    return check, bool(passed), failure

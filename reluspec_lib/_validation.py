@@ -44,6 +44,7 @@ __all__ = [
     "check_labels",
     "check_number",
     "check_numbers",
+    "check_pair",
     "check_readout",
     "check_rng",
     "check_rows",
@@ -254,6 +255,15 @@ def check_numbers(name: str, value: ArrayLike, *, real: bool = False) -> Array:
     if real and array.dtype.kind == "c":
         raise ValueError(f"{name} must be real numbers, got {value!r}")
     return array
+
+
+def check_pair(*, real: bool = False, **sides: ArrayLike) -> tuple[Array, Array]:
+    """Return two arrays of numbers, given by their names, of one shape."""
+    first, second = (check_numbers(name, side, real=real) for name, side in sides.items())
+    if first.shape != second.shape:
+        shapes = f"{first.shape} and {second.shape}"
+        raise ValueError(f"{' and '.join(sides)} must have one shape, got {shapes}")
+    return first, second
 
 
 def check_draws(name: str, value: ArrayLike, fewest: int, *columns: int) -> Array:

@@ -4,30 +4,31 @@ A statement is checked in three layers, each against a reference of its own: S, 
 derivation; N, numbers from a route that does not use the closed form under test; M, Monte Carlo
 over independent hidden weights. A fourth kind of check, R, fits the observed rate of convergence.
 Numbers of layer N are *certified* where the reference is a rigorous enclosure and not an
-approximation. Each check states its *sensitivity*, the smallest relative error of the constant that
-it would reject. A check that fails raises; what a :class:`Ledger` holds has passed. Shown in a
-notebook it is a table with a machine-readable copy beside it (:mod:`reluspec_lib.record.stored`),
-which ``ledger.read`` finds again in the stored notebook.
+approximation. Each check but a rate and an inequality states its *sensitivity*, the smallest
+relative error of the constant that it would reject. A check that fails raises; what a
+:class:`Ledger` holds has passed. Shown in a notebook it is a table with a machine-readable copy
+beside it (:mod:`reluspec_lib.record.stored`), which ``ledger.read`` finds again in the stored
+notebook.
 """
 
 from __future__ import annotations
 
-import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluspec_lib._check import Check, CheckFailed, counted, interval, rounded, short, with_error
+from reluspec_lib import _check
+from reluspec_lib._check import Check, CheckFailed, counted, short, with_error
 from reluspec_lib._validation import (
-    Array,
     Labels,
     check_draws,
     check_enclosures,
     check_labels,
     check_number,
     check_numbers,
+    check_pair,
 )
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ LAYERS = {"S": "symbolic", "N": "numeric", "M": "simulation"}
 # A simulated estimate this many standard errors away from the stated value is a failure.
 _MAXIMUM_Z = 4.0
 _FEWEST_DRAWS = 10
-
-# Draws that differ relatively by no more than this do not vary.
-_NOISE = 1e-14
 
 
 class Ledger:
@@ -115,13 +113,12 @@ class Ledger:
         absolute : bool
             Compare differences as they are, for references that vanish.
         """
-        values, reference = check_numbers("values", values), check_numbers("reference", reference)
-        if values.shape != reference.shape:
-            shapes = f"{values.shape} and {reference.shape}"
-            raise ValueError(f"values and reference must have one shape, got {shapes}")
+        values, reference = check_pair(values=values, reference=reference)
         if not absolute and (reference == 0).any():
             raise ValueError("reference must not contain 0; compare with absolute=True")
-        return self._compare(name, values, (reference, reference), tolerance, covers, absolute)
+        tolerance = check_number("tolerance", tolerance, positive=True)
+        stated, labels = (reference, reference), check_labels(covers)
+        return self._enter(*_check.compared(name, values, stated, tolerance, labels, absolute))
 
     def certified(
         self,
@@ -147,7 +144,36 @@ class Ledger:
         lower, upper = check_enclosures("enclosures", enclosures, values.shape)
         if ((lower <= 0) & (upper >= 0)).any():
             raise ValueError("enclosures must not contain 0, which has no relative error")
-        return self._compare(name, values, (lower, upper), tolerance, covers, certified=True)
+        tolerance, labels = (
+            check_number("tolerance", tolerance, positive=True),
+            check_labels(covers),
+        )
+        stated = lower, upper
+        return self._enter(
+            *_check.compared(name, values, stated, tolerance, labels, certified=True)
+        )
+
+    def bounded(
+        self,
+        name: str,
+        smaller: ArrayLike,
+        larger: ArrayLike,
+        slack: float = 1e-12,
+        *,
+        covers: Labels = (),
+    ) -> Check:
+        """Check inequalities between numbers, which state no sensitivity: any loose bound passes.
+
+        Parameters
+        ----------
+        smaller, larger : array_like of float, of one shape
+        slack : float
+            Rounding: a smaller side may exceed the larger one by no more than this.
+        """
+        slack = check_number("slack", slack, positive=True)
+        left, right = check_pair(real=True, smaller=smaller, larger=larger)
+        labels = check_labels(covers)
+        return self._enter(*_check.ordered(name, (left, left), (right, right), labels, slack))
 
     def inequality(
         self, name: str, smaller: ArrayLike, larger: ArrayLike, *, covers: Labels = ()
@@ -163,13 +189,7 @@ class Ledger:
         shape = np.shape(smaller)[:-1]
         left = check_enclosures("smaller", smaller, shape)
         right = check_enclosures("larger", larger, shape)
-        with np.errstate(over="ignore"):
-            margin = right[0] - left[1]
-        worst = int(margin.argmin())
-        count = counted(margin.size, "inequality", "inequalities")
-        check = Check("N", name, count, "", None, check_labels(covers), certified=True)
-        failure = f"{interval(*left, worst)} is not below {interval(*right, worst)}"
-        return self._enter(check, margin.flat[worst] > 0, f"at position {worst} {failure}")
+        return self._enter(*_check.ordered(name, left, right, check_labels(covers)))
 
     def simulation(
         self,
@@ -205,7 +225,7 @@ class Ledger:
         scale = check_number("scale", abs(expected) if scale is None else scale, positive=True)
         asked = self.sensitivity if sensitivity is None else sensitivity
         asked = check_number("sensitivity", asked, positive=True)
-        mean, error = _mean_and_error(draws)
+        mean, error = _check.mean_and_error(draws)
         if not error:
             raise ValueError(f"estimates must vary between draws, all are {mean:.17g}")
         z, distance = (mean - expected) / error, abs(mean - expected) / scale
@@ -260,7 +280,7 @@ class Ledger:
         if not (errors > 0).all():
             raise ValueError(f"errors must be positive, got {errors.min()}")
         slopes = np.polyfit(np.log(sizes), np.log(errors).T, 1)[0]
-        mean, error = _mean_and_error(slopes)
+        mean, error = _check.mean_and_error(slopes)
         if not error:
             raise ValueError("errors must vary between draws, all have one slope")
         width = float(special.stdtrit(len(slopes) - 1, 0.975)) * error
@@ -270,35 +290,6 @@ class Ledger:
         passed = distance <= _MAXIMUM_Z * error and width <= half_width
         allowed = f"{_MAXIMUM_Z:.0f} standard errors and a half-width of {short(half_width)}"
         return self._enter(check, passed, f"{text}; allowed {allowed}")
-
-    def _compare(
-        self,
-        name: str,
-        values: Array,
-        stated: tuple[Array, Array],
-        tolerance: float,
-        covers: Labels,
-        absolute: bool = False,
-        certified: bool = False,
-    ) -> Check:
-        """Enter a check that values differ little from all points between two bounds."""
-        tolerance = check_number("tolerance", tolerance, positive=True)
-        lower, upper = stated
-        with np.errstate(over="ignore"):  # an infinite difference is more than any tolerance
-            difference = np.maximum(np.abs(values - lower), np.abs(values - upper))
-            if not absolute:
-                difference = difference / np.minimum(np.abs(lower), np.abs(upper))
-        worst = int(difference.argmax())
-        error = float(difference.flat[worst])
-        against = interval(lower, upper, worst) if certified else f"{upper.flat[worst]:.17g}"
-        how = f"{'absolute' if absolute else 'relative'} difference{' up to' if certified else ''}"
-        failure = (
-            f"value {values.flat[worst]:.17g} against {against} at position {worst}: {how} "
-            f"{error:.3g}, allowed {tolerance:.3g}"
-        )
-        count, shown = counted(values.size, "value"), rounded(error, tolerance)
-        check = Check("N", name, count, *shown, check_labels(covers), certified=certified)
-        return self._enter(check, error <= tolerance, failure)
 
     def _enter(self, check: Check, passed: Any, failure: str) -> Check:
         """Enter a check that passed; raise where it did not."""
@@ -337,13 +328,3 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("reluspec_lib.record.stored"), name)
-
-
-def _mean_and_error(values: Array) -> tuple[float, float]:
-    """Return mean and standard error, 0 where values differ by rounding only."""
-    size = np.abs(values).max()
-    exponent = int(np.frexp(size)[1])  # squares of neither large nor small values are lost
-    scaled = np.ldexp(values, -exponent)
-    mean = math.ldexp(float(scaled.mean()), exponent)
-    error = math.ldexp(float(scaled.std(ddof=1) / math.sqrt(len(values))), exponent)
-    return mean, error if error > _NOISE * size else 0.0

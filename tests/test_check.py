@@ -60,6 +60,7 @@ def test_counts_and_bounds():
     assert [counted(n, "value") for n in (0, 1, 2)] == ["0 values", "1 value", "2 values"]
     assert counted(2, "inequality", "inequalities") == "2 inequalities"
     assert interval(np.array([0.0, 0.1]), np.array([1.0, 0.25]), 1) == "[0.10000000000000001, 0.25]"
+    assert interval(np.array([0.0, 0.5]), np.array([1.0, 0.5]), 1) == "0.5"
 
 
 def test_a_failure_brings_what_would_have_been_recorded():

@@ -384,6 +384,43 @@ def test_bounds_of_an_inequality_are_checked(ledger, smaller, larger):
         ledger.inequality("order", smaller, larger)
 
 
+def test_numbers_are_bounded_up_to_rounding(ledger):
+    check = ledger.bounded("order", [1.0, 2.0], [1.0, 3.0])
+    assert repr(check) == "N passed: order: 2 inequalities, up to 1e-12"
+    assert (check.error, check.sensitivity, check.certified) == ("", None, False)
+    # Binary fractions: the excess is exactly the slack, or one bit more.
+    ledger.bounded("order", 1 + 2.0**-40, 1.0, 2.0**-40)
+    for excess in (2.0**-40 + 2.0**-52, 1.0):
+        with pytest.raises(CheckFailed, match=r"^order: at position 1 \S+ exceeds 1 by "):
+            ledger.bounded("order", [0.0, 1 + excess], [1.0, 1.0], 2.0**-40)
+    with pytest.raises(CheckFailed) as failure:
+        ledger.bounded("order", [[2.5], [2.0]], [[2.0], [2.0]], 1e-9)
+    message = "order: at position 0 2.5 exceeds 2 by 0.5, allowed 1e-09"
+    assert str(failure.value) == message
+    assert not failure.value.check.certified
+    ledger.bounded("size", -1e308, 1e308)
+    assert len(ledger.checks) == 3
+
+
+def test_numbers_that_look_like_bounds_are_not_certified(ledger):
+    assert not ledger.bounded("order", [0.1, 0.2], [0.3, 0.9]).certified
+
+
+@pytest.mark.parametrize(
+    "smaller, larger, slack, message",
+    [
+        ([1.0, 2.0], [3.0], 1e-9, r"smaller and larger must have one shape, got \(2,\) and \(1,\)"),
+        ([1.0], [1j], 1e-9, "larger must be real numbers"),
+        ([math.nan], [1.0], 1e-9, "smaller must be a non-empty array of finite numbers"),
+        ([1.0], [2.0], 0.0, "slack must be "),
+        ([1.0], [2.0], -1.0, "slack must be "),
+    ],
+)
+def test_sides_and_slack_of_an_inequality_are_checked(ledger, smaller, larger, slack, message):
+    with pytest.raises(ValueError, match="^" + message):
+        ledger.bounded("order", smaller, larger, slack)
+
+
 # --- the equations that a check covers
 
 
@@ -393,6 +430,7 @@ def every_check(ledger, **options):
         ledger.numeric("b", 1.0, 1.0, **options),
         ledger.certified("c", 1.0, (1.0, 1.0), **options),
         ledger.inequality("d", (0, 1), (2, 3), **options),
+        ledger.bounded("d", 0, 1, **options),
         ledger.simulation("e", estimates(), 2.0, **options),
         ledger.rate("f", *decays(), **options),
     ]
@@ -402,8 +440,8 @@ def every_check(ledger, **options):
     "covers, labels", [("equation-5", ["equation-5"]), (["a", "b"], ["a", "b"]), ((), [])]
 )
 def test_every_check_names_the_equations_that_it_covers(ledger, covers, labels):
-    assert [list(check.equations) for check in every_check(ledger, covers=covers)] == [labels] * 6
-    assert [check["equations"] for check in ledger.record()["checks"]] == [labels] * 6
+    assert [list(check.equations) for check in every_check(ledger, covers=covers)] == [labels] * 7
+    assert [check["equations"] for check in ledger.record()["checks"]] == [labels] * 7
 
 
 @pytest.mark.parametrize("covers", ["", [""], [3], None, 3, {"a"}, [["a"]]])

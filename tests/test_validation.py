@@ -364,3 +364,12 @@ def test_labels_become_a_tuple(value, labels):
 @pytest.mark.parametrize("value", ["", [""], ["a", 3], None, 3, {"a"}, [["a"]]], ids=repr)
 def test_what_is_no_label_is_refused(value):
     refused(f"covers must be labels of equations, got {value!r}", v.check_labels, value)
+
+
+def test_pairs_have_one_shape_and_are_named():
+    first, second = v.check_pair(found=[1, 2], stated=[3.0, 4j])
+    assert (first.tolist(), second.tolist()) == ([1.0, 2.0], [3.0, 4j])
+    message = "found and stated must have one shape, got (2,) and (2, 1)"
+    refused(message, v.check_pair, found=[1, 2], stated=[[1], [2]])
+    refused("stated must be real numbers, got 1j", v.check_pair, real=True, found=1, stated=1j)
+    refused("found must be an array of numbers, got 'x'", v.check_pair, found="x", stated=1)
