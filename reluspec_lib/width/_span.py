@@ -262,8 +262,10 @@ def _remainder_norm(W: Array, V: Array, eigenvalues: Array) -> float:
         R = fisher.matrix(W) - (V * eigenvalues) @ V.T
         return max(float(linalg.eigvalsh(R, subset_by_index=[m - 1, m - 1])[0]), 0.0)
 
+    J = fisher.operator(W)
+
     def apply(x: Array) -> Array:
-        product: Array = fisher.matvec(W, x) - V @ (eigenvalues * (V.T @ x))
+        product: Array = J @ x - V @ (eigenvalues * (V.T @ x))
         return product
 
     R = LinearOperator((m, m), matvec=apply, dtype=np.float64)
