@@ -25,7 +25,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from tools.arithmetic import stored_arithmetic
-from tools.settings import BOOK, BUILD, ROOT, adopt, find_notebooks, shown
+from tools.settings import BOOK, BUILD, ROOT, adopt, find_notebooks, shown, start_anew
 
 __all__ = [
     "COVER",
@@ -298,4 +298,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    start_anew("tools.notebooks", "clean")
     sys.exit(main())

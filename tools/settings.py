@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,10 +13,12 @@ __all__ = [
     "BUILD",
     "HTML",
     "ROOT",
+    "STARTED",
     "adopt",
     "environment",
     "find_notebooks",
     "shown",
+    "start_anew",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +29,9 @@ HTML = BUILD / "html"
 # These two choose how OpenBLAS and numpy compute: kernels for another processor, fewer of its
 # instructions. tools/portability.py sets them; nothing else may.
 ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
+
+# Holds the steps of start_anew that were taken.
+STARTED = "RELUSPEC_STARTED"
 
 # By variables with these beginnings a shell reaches Python, Jupyter, matplotlib, sympy or the
 # arithmetic: a backend, a start-up file, a style, another search path, a number of threads.
@@ -80,6 +86,19 @@ def adopt(*, keep: tuple[str, ...] = ()) -> None:
     for name in set(os.environ) - set(wanted):
         del os.environ[name]
     os.environ.update(wanted)
+
+
+def start_anew(module: str, step: str, variables: Mapping[str, str] | None = None) -> None:
+    """Start this command again in :func:`environment`, with more variables, once for each step.
+
+    OpenBLAS and numpy read the variables when they are loaded, so that the process itself has to
+    start again. The name of the step is among them: without it, this would have no end.
+    """
+    done = os.environ.get(STARTED, "").split()
+    if step in done:
+        return
+    wanted = environment() | dict(variables or {}) | {STARTED: " ".join([*done, step])}
+    os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], wanted)
 
 
 def find_notebooks(folder: Path = BOOK) -> list[Path]:

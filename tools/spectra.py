@@ -25,7 +25,7 @@ from reluspec_lib import simulated_spectra
 from reluspec_lib._validation import Array
 from reluspec_lib.proportional.resolvent import RandomFeatures, relu
 from tools.settings import BOOK, shown
-from tools.stored_runs import digits, origin, to_text
+from tools.stored_runs import digits, in_stored_arithmetic, origin, to_text
 
 __all__ = ["ACTIVATIONS", "CASES", "DATA", "DRAWS", "LAWS", "SEED", "SIZES", "Case", "distance"]
 
@@ -177,4 +177,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    in_stored_arithmetic("tools.spectra")
     sys.exit(main())

@@ -7,14 +7,22 @@ from importlib import metadata
 from typing import Any
 
 import reluspec_lib
+from tools.arithmetic import stored_arithmetic
+from tools.settings import start_anew
 
-__all__ = ["digits", "origin", "to_text"]
+__all__ = ["digits", "in_stored_arithmetic", "origin", "to_text"]
 
 
 def origin(tool: str, seed: int) -> dict[str, Any]:
     """Return where a result comes from: the command, the versions and the seed."""
     versions = {"reluspec": reluspec_lib.__version__, "numpy": metadata.version("numpy")}
     return {"command": f".venv/bin/python -m {tool}", "versions": versions, "seed": seed}
+
+
+def in_stored_arithmetic(module: str) -> None:
+    """Start this command anew in the arithmetic of the stored outputs, whatever a shell sets."""
+    start_anew(module, "clean")  # or numpy would not see what the processor has
+    start_anew(module, "stored", stored_arithmetic())
 
 
 def digits(value: float, count: int) -> float:

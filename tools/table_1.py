@@ -21,7 +21,7 @@ from scipy import stats
 from reluspec_lib import simulate
 from reluspec_lib._validation import Array
 from tools.settings import BOOK, BUILD, shown
-from tools.stored_runs import digits, origin, to_text
+from tools.stored_runs import digits, in_stored_arithmetic, origin, to_text
 
 __all__ = ["DATA", "DRAWS", "INPUTS", "LEVELS", "SEED", "draw", "summary", "synthetic_tables"]
 
@@ -160,4 +160,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    in_stored_arithmetic("tools.table_1")
     sys.exit(main())
