@@ -162,7 +162,7 @@ def seeded(nb: NotebookNode) -> list[str]:
 
 @rule
 def figures_described(nb: NotebookNode) -> list[str]:
-    """Every image is a PNG with alternative text, a caption and a name to refer to."""
+    """Every image is a PNG with alternative text, a caption without bare TeX, and a name."""
     found = []
     for name, cell in code_cells(nb):
         images = [
@@ -189,6 +189,10 @@ def figures_described(nb: NotebookNode) -> list[str]:
             for key in ("caption", "name")
             if not figure.get(key)
         ]
+        caption = figure.get("caption", "")
+        outside = re.sub(r"\$[^$]*\$", "", caption)
+        if "$" in outside or "\\" in outside or r"\\" in caption:
+            found.append(f"{name}: mystnb.figure.caption shows TeX as text: {caption!r}")
     return found
 
 

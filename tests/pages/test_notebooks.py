@@ -157,6 +157,9 @@ BROKEN = [
     ("figures_described", set_figure(alt="A line"), "mystnb.image.alt"),
     ("figures_described", set_figure(caption=""), "figure.caption is missing"),
     ("figures_described", set_figure(name=""), "figure.name is missing"),
+    ("figures_described", set_figure(caption=r"Width $m$ and \sigma"), "shows TeX as text"),
+    ("figures_described", set_figure(caption=r"Law of $\\sigma$"), "shows TeX as text"),
+    ("figures_described", set_figure(caption="Law of $m"), "shows TeX as text"),
     ("figures_described", clear_outputs("plt.show"), "no image is stored"),
     ("figures_described", with_source("p()", shown({"image/jpeg": PNG}), **FIGURE), "one PNG"),
     (
