@@ -94,7 +94,7 @@ KEYS = {
     "uses",
     "verify",
 }
-#: What an equation shows that no check covers.
+#: What an equation shows that no check covers, or none in full.
 EQUATION_STATES = {"cited", "definition"}
 
 #: Words for the checks of an equation, the strongest first; S, N, M and R are layers of a ledger.
@@ -298,7 +298,7 @@ def problems(
     for label, item in equations.items():
         if label not in marked:
             lines.append(f"{EQUATIONS.name}: {label} is no equation of the book")
-        if label in cover:
+        if label in cover and item["state"] != "cited":
             lines.append(f"{EQUATIONS.name}: {label} is covered by {cover[label][0].anchor}")
         if item.get("source") and item["source"] not in sources:
             lines.append(f"{EQUATIONS.name}: {label}: no reference {item['source']!r}")

@@ -1,7 +1,7 @@
 """The number of an equation leads to the check that covers it, or says why there is none.
 
 Data come from :mod:`paper_record`: checks name the equations that they cover, and
-``book/record/equations.yml`` lists those that are definitions, or cited.
+``book/record/equations.yml`` lists those that are definitions, or cited, in part or in full.
 """
 
 from __future__ import annotations
@@ -29,17 +29,22 @@ def mark(translator: Any, label: str, number: str) -> str:
     """Return the number of an equation with what is known of it, as HTML."""
     env, builder = translator.builder.env, translator.builder
     rows = env.reluspec_covered.get(label)
+    item = env.reluspec_equations.get(label)
+    if item is None and not rows:
+        item = {"state": "unchecked", "note": "no check covers it"}
+    state = ""
+    if item is not None:
+        about = html.escape(item["note"])
+        state = f'<span class="equation-state" title="{about}">{item["state"]}</span>'
     if rows:
         target = env.reluspec_chapters[rows[0].chapter]
         page = builder.get_relative_uri(builder.current_docname, target)
         about = html.escape(summary(rows))
         return (
             f'<a class="equation-checked" href="{page}#{rows[0].anchor}" title="{about}" '
-            f'aria-label="Equation {number}, {about}">({number})</a>'
+            f'aria-label="Equation {number}, {about}">({number})</a>{state}'
         )
-    item = env.reluspec_equations.get(label, {"state": "unchecked", "note": "no check covers it"})
-    about = html.escape(item["note"])
-    return f'({number})<span class="equation-state" title="{about}">{item["state"]}</span>'
+    return f"({number}){state}"
 
 
 def visit_math_block(self: Any, node: nodes.Element, math_env: str = "") -> None:

@@ -89,6 +89,8 @@ def lines(tmp_path, statements=None, equations=None, *, covers="first"):
 def test_a_book_that_fits_has_no_problem(tmp_path):
     assert lines(tmp_path) == []
     assert lines(tmp_path, equations={}, covers=["first", "second"]) == []
+    cited = {"second": {"state": "cited", "source": "key2020", "note": "n"}}
+    assert lines(tmp_path, equations=cited, covers=["first", "second"]) == []
 
 
 @pytest.mark.parametrize(
