@@ -9,7 +9,7 @@ import pytest
 
 from helpers import rng
 from reluspec_lib import features, groups, guarantees, sample_weights
-from tools import archive
+from tools import archive, record
 from tools.settings import BOOK
 
 D = 10
@@ -77,3 +77,14 @@ def test_entries_of_table_1(answers):
     printed = "".join(text for output in outputs for text in output.get("text", []))
     assert "outside 95 %: 2 of 32," in printed
     assert "all but two of the 32 lie in the central 95 % of theirs" in answers
+
+
+def test_what_was_not_verified(answers):
+    left = {key for key, item in record.load_statements().items() if item.get("state")}
+    named = {
+        "limitation-percentages": "two samples of inputs",
+        "second-proof": "proof of the quartic equation",
+        "second-bias-form": "form of the equation with a bias",
+    }
+    assert left == set(named)
+    assert all(words in answers for words in named.values())
