@@ -464,7 +464,7 @@ def test_verification_page_shows_the_mutation_scores():
 
 LABELS = book_record.labels()
 COVERED = book_record.covered(list(book_record.rows()))
-LISTED = book_record.load_equations()
+EXPLAINED = book_record.load_equations()
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -476,10 +476,10 @@ def test_the_number_of_an_equation_says_what_covers_it(label):
     number = place.select_one(".eqno")
     link = number.select_one("a.equation-checked")
     states = [text_of(state) for state in number.select(".equation-state")]
-    assert states == ([LISTED[label]["state"]] if label in LISTED else [])
+    assert states == ([EXPLAINED[label]["state"]] if label in EXPLAINED else [])
     if label not in COVERED:
         assert link is None
-        assert label in LISTED
+        assert label in EXPLAINED
         return
     target, anchor = urlsplit(link["href"]).path, urlsplit(link["href"]).fragment
     rows = {row.anchor: row for row in COVERED[label]}
