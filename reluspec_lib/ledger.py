@@ -117,7 +117,7 @@ class Ledger:
         if not absolute and (reference == 0).any():
             raise ValueError("reference must not contain 0; compare with absolute=True")
         tolerance = check_number("tolerance", tolerance, positive=True)
-        stated, labels = (reference, reference), check_labels(covers)
+        labels, stated = check_labels(covers), (reference, reference)
         return self._enter(*_check.compared(name, values, stated, tolerance, labels, absolute))
 
     def certified(
@@ -144,14 +144,10 @@ class Ledger:
         lower, upper = check_enclosures("enclosures", enclosures, values.shape)
         if ((lower <= 0) & (upper >= 0)).any():
             raise ValueError("enclosures must not contain 0, which has no relative error")
-        tolerance, labels = (
-            check_number("tolerance", tolerance, positive=True),
-            check_labels(covers),
-        )
-        stated = lower, upper
-        return self._enter(
-            *_check.compared(name, values, stated, tolerance, labels, certified=True)
-        )
+        tolerance = check_number("tolerance", tolerance, positive=True)
+        labels, stated = check_labels(covers), (lower, upper)
+        found = _check.compared(name, values, stated, tolerance, labels, certified=True)
+        return self._enter(*found)
 
     def bounded(
         self,
